@@ -1,0 +1,1 @@
+"""The SDK people write agents with, and the built-in agent."""

@@ -1,0 +1,251 @@
+"""The messages, as JSON objects with a ``version`` and a ``kind``.
+
+A reader ignores fields it does not know, so a field may be added within a version; removing one or changing
+its meaning takes a new version. Times are RFC 3339 with microseconds, UTC.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+VERSION: Final = 1
+
+
+class Envelope(BaseModel):
+    """What every message and every part of one shares."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+class TaskRef(Envelope):
+    """Which Task a message is about."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class AgentRef(Envelope):
+    """Which process of which agent speaks. ``instance`` is new at every start of the process."""
+
+    id: str
+    instance: str
+
+
+# ---- operator to agents of a type --------------------------------------------------------------------
+
+
+class Work(Envelope):
+    """One attempt at a Task, for any agent of the type."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["Work"] = "Work"
+    task: TaskRef
+    attempt: Annotated[int, Field(ge=1)]
+    agent_type: str
+    action: str
+    payload: dict[str, Any]
+    priority: str
+    active_deadline_seconds: int | None = None
+    published_at: AwareDatetime
+
+
+# ---- agent to operator: replies ------------------------------------------------------------------------
+
+
+class _Reply(Envelope):
+    """What an agent says of one attempt."""
+
+    version: Literal[1] = VERSION
+    task: TaskRef
+    attempt: Annotated[int, Field(ge=1)]
+    agent: AgentRef
+    at: AwareDatetime
+
+
+class Started(_Reply):
+    """The agent has begun; sent, and confirmed, before the work message is acknowledged."""
+
+    kind: Literal["Started"] = "Started"
+
+
+class Progressed(_Reply):
+    """How far the action has come."""
+
+    kind: Literal["Progressed"] = "Progressed"
+    percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    message: str | None = None
+
+
+class Succeeded(_Reply):
+    """The action returned."""
+
+    kind: Literal["Succeeded"] = "Succeeded"
+    result: Any = None
+
+
+class Failed(_Reply):
+    """The action raised, or could not be begun."""
+
+    kind: Literal["Failed"] = "Failed"
+    code: str
+    message: str
+    retryable: bool = True
+
+
+class Cancelled(_Reply):
+    """The action was stopped because the operator said so."""
+
+    kind: Literal["Cancelled"] = "Cancelled"
+
+
+class Interrupted(_Reply):
+    """The agent hands the work back because it is being shut down."""
+
+    kind: Literal["Interrupted"] = "Interrupted"
+    message: str = ""
+
+
+Reply = Annotated[
+    Started | Progressed | Succeeded | Failed | Cancelled | Interrupted, Field(discriminator="kind")
+]
+
+# ---- agent to operator: heartbeats ---------------------------------------------------------------------
+
+
+class HeartbeatReason(StrEnum):
+    """Why a heartbeat was sent."""
+
+    REGISTERED = "Registered"
+    """The agent just connected, and waits for a Welcome."""
+    INTERVAL = "Interval"
+    QUERIED = "Queried"
+    LEAVING = "Leaving"
+    """The agent is shutting down; no more will come."""
+
+
+class CurrentTask(Envelope):
+    """An attempt the agent works on."""
+
+    task: TaskRef
+    attempt: int
+
+
+class Cpu(Envelope):
+    """Processors; a figure that could not be read is null."""
+
+    cores: int | None = None
+    utilization_percent: int | None = None
+
+
+class Memory(Envelope):
+    """Memory in bytes; a figure that could not be read is null."""
+
+    total_bytes: int | None = None
+    used_bytes: int | None = None
+
+
+class Gpu(Envelope):
+    """One GPU; a figure that could not be read is null, never 0."""
+
+    index: int
+    uuid: str | None = None
+    name: str | None = None
+    memory_total_bytes: int | None = None
+    memory_used_bytes: int | None = None
+    utilization_percent: int | None = None
+    mig: bool | None = None
+
+
+class Resources(Envelope):
+    """What the agent's machine or container has and uses."""
+
+    cpu: Cpu = Cpu()
+    memory: Memory = Memory()
+    gpus: tuple[Gpu, ...] | None = None
+    """Empty: there is none. Null: could not be read, and ``gpus_reason`` says why."""
+    gpus_reason: str | None = None
+
+
+class PodRef(Envelope):
+    """The Pod an agent runs in."""
+
+    namespace: str
+    name: str
+    uid: str
+    node_name: str | None = None
+
+
+class Heartbeat(Envelope):
+    """Everything the operator needs to know of an agent; each one stands alone, the newest wins."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["Heartbeat"] = "Heartbeat"
+    reason: HeartbeatReason
+    agent: AgentRef
+    agent_type: str
+    software_version: str
+    started_at: AwareDatetime
+    at: AwareDatetime
+    capacity: Annotated[int, Field(ge=1)] = 1
+    actions: tuple[str, ...] = ()
+    current_tasks: tuple[CurrentTask, ...] = ()
+    resources: Resources = Resources()
+    pod: PodRef | None = None
+
+
+# ---- operator to one agent, or to all --------------------------------------------------------------------
+
+
+class Welcome(Envelope):
+    """The agent is registered: its type's queue exists, and it may take work from it."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["Welcome"] = "Welcome"
+    instance: str
+    work_queue: str
+    heartbeat_seconds: Annotated[float, Field(gt=0)]
+
+
+class CancelMode(StrEnum):
+    """How an attempt is to be stopped."""
+
+    GRACEFUL = "Graceful"
+    IMMEDIATE = "Immediate"
+
+
+class CancelTask(Envelope):
+    """Stop working on an attempt."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["CancelTask"] = "CancelTask"
+    task: TaskRef
+    attempt: int
+    mode: CancelMode
+    reason: str
+
+
+class Query(Envelope):
+    """Send a heartbeat now."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["Query"] = "Query"
+
+
+Command = Annotated[Welcome | CancelTask | Query, Field(discriminator="kind")]
+
+Message = (
+    Work
+    | Started
+    | Progressed
+    | Succeeded
+    | Failed
+    | Cancelled
+    | Interrupted
+    | Heartbeat
+    | Welcome
+    | (CancelTask | Query)
+)
+"""Any message as a whole."""

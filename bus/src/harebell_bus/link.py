@@ -1,0 +1,106 @@
+"""One connection to the broker, made again whenever it is lost.
+
+aio-pika's own robust connection is not used: it replays declarations and consumers behind the caller's back,
+and an acknowledgement after a reconnect fails. Here a lost connection ends the session, and a new session
+begins from nothing.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+
+from .errors import BusError, UnsupportedBrokerError
+from .settings import BrokerSettings
+from .topology import MINIMUM_VERSION
+
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+MAX_BACKOFF_SECONDS = 15.0
+HEARTBEAT_SECONDS = 15
+
+Session = Callable[[AbstractConnection], Awaitable[None]]
+
+
+class Link:
+    """Keeps a session running on a live connection."""
+
+    def __init__(self, settings: BrokerSettings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self.connected = False
+        self.error: str | None = "not connected yet"
+
+    async def run(self, session: Session) -> None:
+        """Connect and run ``session`` until cancelled; whenever either fails, back off and start over.
+
+        :raises UnsupportedBrokerError: the broker is too old; waiting would not help.
+        """
+        failures = 0
+        while True:
+            try:
+                async with await self._connect() as connection:
+                    check_version(connection)
+                    failures = 0
+                    self.connected, self.error = True, None
+                    logger.info("connected to the broker")
+                    await _until_closed(connection, session)
+            except UnsupportedBrokerError:
+                raise
+            except (AMQPError, ChannelInvalidStateError, BusError, OSError, TimeoutError) as error:
+                self.error = describe(error)
+            finally:
+                self.connected = False
+            failures += 1
+            delay = random.uniform(0.5, 1.0) * min(MAX_BACKOFF_SECONDS, 0.25 * 2 ** min(failures, 10))  # noqa: S311
+            logger.warning("broker connection lost: %s; again in %.1f s", self.error, delay)
+            await asyncio.sleep(delay)
+
+    async def _connect(self) -> AbstractConnection:
+        url = self._settings.url().update_query(heartbeat=HEARTBEAT_SECONDS)
+        return await aio_pika.connect(
+            url,
+            ssl_context=self._settings.ssl_context(),
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            client_properties={"connection_name": self._name},
+        )
+
+
+def check_version(connection: AbstractConnection) -> None:
+    """Refuse a broker older than :data:`.topology.MINIMUM_VERSION`."""
+    transport = connection.transport
+    properties = transport.connection.server_properties if transport else {}
+    text = properties.get("version", "")
+    text = text.decode() if isinstance(text, bytes) else str(text)
+    parts = text.split(".")
+    if properties.get("product") != "RabbitMQ" or not all(p.isdigit() for p in parts[:2]):
+        raise UnsupportedBrokerError(
+            f"the broker says it is {properties.get('product')!r} {text!r}, not RabbitMQ"
+        )
+    if tuple(map(int, parts[:2])) < MINIMUM_VERSION:
+        needed = ".".join(map(str, MINIMUM_VERSION))
+        raise UnsupportedBrokerError(f"RabbitMQ {text} is too old: harebell needs {needed} or later")
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's class and text; some AMQP errors have no text of their own."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+async def _until_closed(connection: AbstractConnection, session: Session) -> None:
+    """Run the session; end it when the connection closes under it."""
+    closed = asyncio.ensure_future(connection.closed())
+    running = asyncio.ensure_future(session(connection))
+    try:
+        await asyncio.wait({closed, running}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        for task in (running, closed):
+            task.cancel()
+        await asyncio.gather(running, closed, return_exceptions=True)

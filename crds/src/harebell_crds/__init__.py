@@ -1,0 +1,10 @@
+"""harebell's contract with Kubernetes.
+
+The resource models (:mod:`.task`, :mod:`.agent`), the conditions they share (:mod:`.conditions`) and the
+generator that turns them into structural CustomResourceDefinitions (:mod:`.generate`).
+"""
+
+GROUP = "harebell.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+CATEGORY = "harebell"

@@ -1,0 +1,152 @@
+"""Writes the CustomResourceDefinitions: ``python -m harebell_crds.generate DIRECTORY...``."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from . import CATEGORY, GROUP, VERSION
+from .agent import AgentSpec, AgentStatus
+from .schema import structural_schema
+from .task import TaskSpec, TaskStatus
+
+_HEADER = "# Generated from the models in crds/src by `make generate`. Do not edit.\n"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One ``additionalPrinterColumns`` entry; priority 1 shows only with ``-o wide``."""
+
+    name: str
+    path: str
+    type: str = "string"
+    priority: int = 0
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the entry as the CRD spells it."""
+        wide = {"priority": self.priority} if self.priority else {}
+        return {"name": self.name, "type": self.type, "jsonPath": self.path, **wide}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One custom resource: its names, models and columns."""
+
+    kind: str
+    description: str
+    plural: str
+    short_names: tuple[str, ...]
+    spec: type[BaseModel]
+    status: type[BaseModel]
+    columns: tuple[Column, ...]
+
+
+_AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+RESOURCES = (
+    Resource(
+        kind="Task",
+        description="One piece of work for an agent of some type, and what became of it.",
+        plural="tasks",
+        short_names=("hbt",),
+        spec=TaskSpec,
+        status=TaskStatus,
+        columns=(
+            Column("Type", ".spec.agentType"),
+            Column("Priority", ".spec.priority"),
+            Column("Phase", ".status.phase"),
+            Column("Agent", ".status.agentName"),
+            Column("Attempt", ".status.attempt", "integer", priority=1),
+            Column("Reason", ".status.reason", priority=1),
+            _AGE,
+        ),
+    ),
+    Resource(
+        kind="Agent",
+        description="One running agent, as it described itself.",
+        plural="agents",
+        short_names=("hba",),
+        spec=AgentSpec,
+        status=AgentStatus,
+        columns=(
+            Column("Type", ".spec.type"),
+            Column("Status", ".status.phase"),
+            Column("Task", ".status.summary.task"),
+            Column("CPU", ".status.summary.cpu"),
+            Column("GPU-Mem", ".status.summary.gpuMemory"),
+            Column("Last-Heartbeat", ".status.lastHeartbeatTime", "date"),
+            Column("Node", ".status.nodeName", priority=1),
+            Column("Version", ".status.version", priority=1),
+            _AGE,
+        ),
+    ),
+)
+
+
+def crd(resource: Resource) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of ``resource``."""
+    spec, status = structural_schema(resource.spec), structural_schema(resource.status)
+    schema = {
+        "type": "object",
+        "description": resource.description,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{resource.plural}.{GROUP}",
+            "labels": {"app.kubernetes.io/part-of": "harebell"},
+        },
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.kind.lower(),
+                "shortNames": list(resource.short_names),
+                "categories": [CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [c.to_wire() for c in resource.columns],
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+def render(resource: Resource) -> str:
+    """Return the manifest as YAML text."""
+    return _HEADER + yaml.safe_dump(crd(resource), sort_keys=False, width=110)
+
+
+def main() -> None:
+    """Write every manifest into each directory given."""
+    parser = argparse.ArgumentParser(description="Write harebell's CustomResourceDefinitions.")
+    parser.add_argument("directory", nargs="+", type=Path, help="where to write PLURAL.yaml files")
+    for directory in parser.parse_args().directory:
+        directory.mkdir(parents=True, exist_ok=True)
+        for resource in RESOURCES:
+            (directory / f"{resource.plural}.yaml").write_text(render(resource))
+
+
+if __name__ == "__main__":
+    main()

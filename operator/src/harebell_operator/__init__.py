@@ -1,0 +1,1 @@
+"""Reconciles harebell's resources against RabbitMQ: observe, decide, act."""
