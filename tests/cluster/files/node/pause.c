@@ -1,0 +1,3 @@
+#include <unistd.h>
+/* Holds a pod's namespaces; does nothing else. */
+int main(void) { for (;;) pause(); }

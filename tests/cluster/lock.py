@@ -1,0 +1,28 @@
+"""One run at a time: a second one waits for the first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .paths import cache
+from .progress import say
+
+
+@contextmanager
+def exclusive() -> Iterator[None]:
+    """Hold the tool's lock. The kernel frees it when its owner dies, so it is never left behind."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            say(f"Another run (process {file.read().strip() or 'unknown'}) is at work; waiting for it.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
