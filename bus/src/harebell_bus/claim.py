@@ -26,15 +26,15 @@ async def claim(
     :raises aio_pika.exceptions.AMQPError: the channel or connection was lost, or the queue does not exist.
     """
     queue = await channel.get_queue(queue_name, ensure=False)
+    # One future for every renewal: a message may be handed over only after the cancel-ok of the consumer it
+    # came to, and forgetting it would hold the channel's only place for good.
+    arrived: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
+
+    async def deliver(message: AbstractIncomingMessage) -> None:
+        if not arrived.done():
+            arrived.set_result(message)
+
     while True:
-        arrived: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
-
-        async def deliver(
-            message: AbstractIncomingMessage, arrived: asyncio.Future[AbstractIncomingMessage] = arrived
-        ) -> None:
-            if not arrived.done():
-                arrived.set_result(message)
-
         tag = await queue.consume(deliver)
         closed = asyncio.ensure_future(channel.closed())
         try:
