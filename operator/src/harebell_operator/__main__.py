@@ -1,0 +1,5 @@
+"""``python -m harebell_operator``."""
+
+from .main import main
+
+main()

@@ -1,0 +1,298 @@
+"""Reconciles Agents: who is there, what they do, and what that means for the Tasks they have."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from harebell_bus.envelopes import Heartbeat, HeartbeatReason
+from harebell_bus.errors import UnreadableMessageError
+from harebell_crds.agent import AgentSpec, AgentStatus, CurrentTask
+from harebell_crds.task import CancelMode, TaskPhase, TaskStatus
+
+from . import metrics
+from .broker import Broker
+from .commands import send_stop, send_welcome
+from .decide.agent import AgentObservation, decide, is_offline, left
+from .decide.fencing import is_stale
+from .decide.observation import Sighting, StopOrder, Supply
+from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from .store import AgentEntry, Store, TaskEntry
+from .workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+FORGOT_GRACE = timedelta(seconds=10)
+"""A Task missing from a heartbeat may have ended: so long its outcome may still be on the way."""
+RETRY_SECONDS = 2.0
+
+
+class AgentReconciler:
+    """Everything that happens to Agents."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: WorkQueue[str],
+        task_queue: WorkQueue[str],
+        kube: Kube,
+        broker: Broker,
+        clock: Callable[[], datetime],
+        offline_after: timedelta,
+        heartbeat_seconds: float,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._task_queue = task_queue
+        self._kube = kube
+        self._broker = broker
+        self._clock = clock
+        self._offline_after = offline_after
+        self._heartbeat_seconds = heartbeat_seconds
+        self._started_at = clock()
+        self._supply: dict[str, Supply] = {}
+
+    # ---- what is observed ----------------------------------------------------------------------------
+
+    def observed(self, body: dict[str, Any]) -> None:
+        """Take in an Agent as a watch or a list showed it."""
+        meta = body["metadata"]
+        entry = self._store.agents.get(meta["name"])
+        if entry is None:
+            try:
+                spec = AgentSpec.model_validate(body.get("spec") or {})
+                status = AgentStatus.model_validate(body.get("status") or {})
+            except ValidationError as error:
+                logger.error("Agent %s cannot be read: %s", meta["name"], error.errors(include_input=False))
+                return
+            entry = AgentEntry(
+                name=meta["name"],
+                agent_type=spec.type,
+                exists=True,
+                generation=meta["generation"],
+                status=status,
+                last_seen=self._started_at,
+                tasks_changed_at=self._started_at,
+            )
+            self._store.agents[entry.name] = entry
+            self._queue.add(entry.name)
+        elif not entry.exists or entry.generation != meta["generation"]:
+            entry.exists, entry.generation = True, meta["generation"]
+            self._queue.add(entry.name)
+
+    def deleted(self, name: str) -> None:
+        """Take in that an Agent's resource is gone. An agent that is alive gets it back."""
+        entry = self._store.agents.get(name)
+        if entry is not None:
+            entry.exists = False
+            entry.status = AgentStatus()
+            self._queue.add(name)
+
+    def pod_gone(self, pod_uid: str, pod_name: str) -> None:
+        """Take in that a Pod was deleted or has ended: its agent is gone at once."""
+        for entry in self._store.agents.values():
+            pod = entry.heartbeat.pod if entry.heartbeat else None
+            if pod.uid == pod_uid if pod else entry.status.pod_name == pod_name:
+                entry.gone = "PodGone"
+                self._changed(entry)
+
+    def heard(self, beat: Heartbeat) -> None:
+        """Take in a heartbeat. :raises UnreadableMessageError: it names no agent that could exist."""
+        metrics.HEARTBEATS.labels(beat.reason.value).inc()
+        now = self._clock()
+        entry = self._store.agents.get(beat.agent.id)
+        if entry is None:
+            entry = self._introduce(beat, now)
+        known = entry.heartbeat
+        if known is not None and beat.started_at < known.started_at:
+            return  # The last words of an earlier process of the same agent.
+        restarted = entry.instance is not None and entry.instance != beat.agent.instance
+        if entry.gone == "PodGone" and not restarted:
+            return
+        entry.heartbeat, entry.last_seen = beat, now
+        entry.gone = "Left" if left(beat) else None
+        tasks = {
+            t.task.uid: CurrentTask(
+                namespace=t.task.namespace, name=t.task.name, uid=t.task.uid, attempt=t.attempt
+            )
+            for t in beat.current_tasks
+        }
+        if tasks.keys() != entry.tasks.keys():
+            entry.tasks_changed_at = now
+        entry.tasks = tasks
+        if restarted:
+            for task in self._store.tasks_of(entry.name):
+                self._task_queue.add(task.uid)
+        self._compare(entry, beat, now)
+        self._changed(entry)
+        if beat.reason == HeartbeatReason.REGISTERED:
+            logger.info("agent %s of type %s registered", beat.agent.id, beat.agent_type)
+            self._broker.spawn(self._welcome(beat))
+
+    def _introduce(self, beat: Heartbeat, now: datetime) -> AgentEntry:
+        try:
+            AgentSpec(type=beat.agent_type)
+        except ValidationError as error:
+            raise UnreadableMessageError(f"agentType: {error.errors()[0]['msg']}") from None
+        entry = AgentEntry(
+            name=beat.agent.id,
+            agent_type=beat.agent_type,
+            exists=False,
+            generation=1,
+            status=AgentStatus(),
+            last_seen=now,
+            tasks_changed_at=now,
+        )
+        self._store.agents[entry.name] = entry
+        return entry
+
+    def _compare(self, entry: AgentEntry, beat: Heartbeat, now: datetime) -> None:
+        """Hold what the agent says it does against what the Tasks say: both ways."""
+        listed = {(t.task.uid, t.attempt) for t in beat.current_tasks}
+        for current in beat.current_tasks:
+            task = self._store.tasks.get(current.task.uid)
+            why = is_stale(task.status if task else None, current.attempt, beat.agent)
+            if why is not None:
+                order = StopOrder(entry.name, current.attempt, CancelMode.IMMEDIATE, why)
+                self._broker.spawn(send_stop(self._broker.publisher, current.task, order))
+        missing: dict[str, datetime] = {}
+        for task in self._store.tasks_of(entry.name):
+            began = task.status.started_at
+            said_before_start = began is not None and beat.at <= began
+            if (task.uid, task.status.attempt) not in listed and not said_before_start:
+                missing[task.uid] = entry.missing_since.get(task.uid, now)
+                self._task_queue.add_after(task.uid, FORGOT_GRACE.total_seconds() + 0.1)
+        entry.missing_since = missing
+
+    def assigned(self, task: TaskEntry, before: TaskStatus, after: TaskStatus, now: datetime) -> None:
+        """Take in that a Task's current attempt began or ended, as its replies say."""
+        was = before.agent_name if before.phase == TaskPhase.RUNNING else None
+        is_now = after.agent_name if after.phase == TaskPhase.RUNNING else None
+        if was == is_now and before.attempt == after.attempt:
+            return
+        for name, present in ((was, False), (is_now, True)):
+            entry = self._store.agents.get(name) if name else None
+            if entry is None:
+                continue
+            entry.missing_since.pop(task.uid, None)
+            if present:
+                entry.tasks[task.uid] = CurrentTask(
+                    namespace=task.namespace, name=task.name, uid=task.uid, attempt=after.attempt
+                )
+            else:
+                entry.tasks.pop(task.uid, None)
+            entry.tasks_changed_at = now
+            self._changed(entry)
+
+    # ---- what Tasks ask ------------------------------------------------------------------------------
+
+    def sighting(self, task: TaskEntry, now: datetime) -> Sighting:
+        """Say what is known of the agent that has the Task's current attempt."""
+        name = task.status.agent_name
+        if name is None:
+            return Sighting.UNKNOWN
+        entry = self._store.agents.get(name)
+        if entry is None:
+            waited = now - self._started_at >= self._offline_after
+            return Sighting.GONE if waited else Sighting.UNKNOWN
+        if is_offline(self._observe(entry), now) is not None:
+            return Sighting.GONE
+        if entry.heartbeat is None:
+            return Sighting.UNKNOWN
+        if entry.heartbeat.agent.instance != task.status.agent_instance:
+            return Sighting.GONE
+        since = entry.missing_since.get(task.uid)
+        return Sighting.FORGOT if since is not None and now - since >= FORGOT_GRACE else Sighting.WORKING
+
+    def supply(self, agent_type: str) -> Supply:
+        """Count the agents of a type that can be reached, and those of them with room for work."""
+        found = self._supply.get(agent_type)
+        if found is None:
+            now = self._clock()
+            online = [
+                e
+                for e in self._store.agents.values()
+                if e.agent_type == agent_type and e.heartbeat and is_offline(self._observe(e), now) is None
+            ]
+            idle = [e for e in online if e.heartbeat and len(e.tasks) < e.heartbeat.capacity]
+            found = self._supply[agent_type] = Supply(len(online), len(idle))
+        return found
+
+    # ---- reconcile -----------------------------------------------------------------------------------
+
+    async def reconcile(self, name: str) -> None:
+        """Bring one Agent's resource up to date."""
+        entry = self._store.agents.get(name)
+        if entry is None:
+            return
+        try:
+            await self._step(entry)
+            metrics.RECONCILES.labels("Agent", "success").inc()
+        except NotFoundError:
+            self.deleted(name)
+        except KubeError as error:
+            metrics.RECONCILES.labels("Agent", "error").inc()
+            logger.warning("Agent %s: %s", name, error)
+            self._queue.add_after(name, RETRY_SECONDS)
+
+    async def _step(self, entry: AgentEntry) -> None:
+        now = self._clock()
+        offline = is_offline(self._observe(entry), now)
+        if offline is not None:
+            self._supply.pop(entry.agent_type, None)
+            for task in self._store.tasks_of(entry.name):
+                self._task_queue.add(task.uid)
+            if not entry.exists:
+                self._store.agents.pop(entry.name, None)
+                return
+        if not entry.exists:
+            await self._create(entry)
+        decision = decide(self._observe(entry), now)
+        if decision.write:
+            await self._kube.write_status("agents", entry.name, None, decision.status.to_wire())
+            metrics.STATUS_WRITES.labels("Agent").inc()
+            if decision.status.phase != entry.status.phase:
+                logger.info("agent %s is %s (%s)", entry.name, decision.status.phase, decision.status.reason)
+            entry.status = decision.status
+        if decision.wake_at is not None:
+            self._queue.add_after(entry.name, (decision.wake_at - now).total_seconds())
+
+    async def _create(self, entry: AgentEntry) -> None:
+        pod = entry.heartbeat.pod if entry.heartbeat else None
+        try:
+            body = await self._kube.create_agent(entry.name, entry.agent_type, pod)
+        except AlreadyExistsError:
+            body = await self._kube.get("agents", entry.name)
+            if body["spec"]["type"] != entry.agent_type:
+                # The type is immutable; an agent that came back as another type is another agent.
+                await self._kube.delete("agents", entry.name, body["metadata"]["uid"])
+                raise
+        entry.exists, entry.generation = True, body["metadata"]["generation"]
+
+    async def _welcome(self, beat: Heartbeat) -> None:
+        await self._broker.ensure_work_queue(beat.agent_type)
+        await send_welcome(
+            self._broker.publisher,
+            beat.agent.id,
+            beat.agent.instance,
+            beat.agent_type,
+            self._heartbeat_seconds,
+        )
+
+    def _observe(self, entry: AgentEntry) -> AgentObservation:
+        return AgentObservation(
+            generation=entry.generation,
+            status=entry.status,
+            heartbeat=entry.heartbeat,
+            last_seen=entry.last_seen,
+            tasks=tuple(entry.tasks.values()),
+            tasks_changed_at=entry.tasks_changed_at,
+            gone=entry.gone,
+            offline_after=self._offline_after,
+        )
+
+    def _changed(self, entry: AgentEntry) -> None:
+        self._supply.pop(entry.agent_type, None)
+        self._queue.add(entry.name)

@@ -1,0 +1,176 @@
+"""The operator's side of the broker: one connection, what it declares, consumes and publishes."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+
+from harebell_bus.codec import decode_heartbeat, decode_reply
+from harebell_bus.declare import declare
+from harebell_bus.envelopes import Heartbeat, Reply
+from harebell_bus.errors import BrokerUnavailableError, BusError, UnreadableMessageError
+from harebell_bus.link import Link, describe
+from harebell_bus.publisher import Publisher
+from harebell_bus.settings import BrokerSettings
+from harebell_bus.topology import (
+    DEAD_LETTERS_EXCHANGE,
+    HEARTBEATS_QUEUE,
+    REASON_HEADER,
+    REPLIES_QUEUE,
+    base_topology,
+    work_topology,
+)
+
+from . import metrics
+
+logger = logging.getLogger(__name__)
+
+REPLIES_PREFETCH = 1000
+"""Replies wait unacknowledged until their effect is written, which may be a second for each running Task."""
+HEARTBEATS_PREFETCH = 200
+
+ReplyHandler = Callable[[Reply, AbstractIncomingMessage], None]
+HeartbeatHandler = Callable[[Heartbeat], None]
+
+
+class Broker:
+    """Keeps the operator connected. :attr:`error` says why it is not."""
+
+    def __init__(self, settings: BrokerSettings, name: str) -> None:
+        self._link = Link(settings, name)
+        self.publisher = Publisher()
+        self._declared: set[str] = set()
+        self._connection: AbstractConnection | None = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def error(self) -> str | None:
+        """Why nothing can be published now, or None."""
+        return None if self.publisher.attached else (self._link.error or "connecting")
+
+    async def run(
+        self, on_reply: ReplyHandler, on_heartbeat: HeartbeatHandler, on_connected: Callable[[], None]
+    ) -> None:
+        """Stay connected until cancelled. The handlers must not raise, except for unreadable content."""
+
+        async def session(connection: AbstractConnection) -> None:
+            await self._session(connection, on_reply, on_heartbeat, on_connected)
+
+        await self._link.run(session)
+
+    async def ensure_work_queue(self, agent_type: str) -> None:
+        """Declare the queue of an agent type, once per connection.
+
+        :raises BusError: it cannot be declared now.
+        """
+        if agent_type in self._declared:
+            return
+        connection = self._connection
+        if connection is None:
+            raise BrokerUnavailableError(self.error or "not connected")
+        try:
+            # A channel of its own: a refused declaration closes the channel.
+            async with asyncio.timeout(10), connection.channel() as channel:
+                await declare(channel, work_topology(agent_type))
+        except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
+            raise BrokerUnavailableError(
+                f"the queue of type {agent_type} was not declared: {describe(error)}"
+            ) from error
+        self._declared.add(agent_type)
+
+    def forget_work_queue(self, agent_type: str) -> None:
+        """Have the queue of an agent type declared again before the next message to it."""
+        self._declared.discard(agent_type)
+
+    def acknowledge(self, messages: Iterable[AbstractIncomingMessage]) -> None:
+        """Acknowledge messages. One whose connection is gone comes again, and changes nothing then."""
+        batch = list(messages)
+        if batch:
+            self.spawn(_acknowledge(batch))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the caller; a failure is logged."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            level = logging.WARNING if isinstance(error, BusError) else logging.ERROR
+            logger.log(level, "background work failed: %s", describe(error))
+
+    async def _session(
+        self,
+        connection: AbstractConnection,
+        on_reply: ReplyHandler,
+        on_heartbeat: HeartbeatHandler,
+        on_connected: Callable[[], None],
+    ) -> None:
+        publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        replies = await connection.channel()
+        heartbeats = await connection.channel()
+        await replies.set_qos(prefetch_count=REPLIES_PREFETCH)
+        await heartbeats.set_qos(prefetch_count=HEARTBEATS_PREFETCH)
+        await declare(publishing, base_topology())
+        self._connection = connection
+        self.publisher.attach(publishing)
+        metrics.BROKER_CONNECTED.set(1)
+        try:
+            on_connected()
+
+            async def reply(message: AbstractIncomingMessage) -> None:
+                try:
+                    on_reply(decode_reply(message.body), message)
+                except UnreadableMessageError as error:
+                    await self._bury(message, REPLIES_QUEUE, str(error))
+
+            async def heartbeat(message: AbstractIncomingMessage) -> None:
+                try:
+                    on_heartbeat(decode_heartbeat(message.body))
+                    await message.ack()
+                except UnreadableMessageError as error:
+                    await self._bury(message, HEARTBEATS_QUEUE, str(error))
+
+            await (await replies.get_queue(REPLIES_QUEUE, ensure=False)).consume(reply)
+            await (await heartbeats.get_queue(HEARTBEATS_QUEUE, ensure=False)).consume(heartbeat)
+            await _any_closed(publishing, replies, heartbeats)
+        finally:
+            self.publisher.detach()
+            self._connection = None
+            self._declared.clear()
+            metrics.BROKER_CONNECTED.set(0)
+
+    async def _bury(self, message: AbstractIncomingMessage, queue: str, reason: str) -> None:
+        """Move a message nobody can read to the dead letters, with the reason."""
+        metrics.UNREADABLE.labels(queue).inc()
+        logger.error("unreadable message %s in %s: %s", message.message_id, queue, reason)
+        await self.publisher.publish(
+            DEAD_LETTERS_EXCHANGE,
+            message.body,
+            message_id=message.message_id or "unknown",
+            correlation_id=message.correlation_id,
+            headers={REASON_HEADER: reason[:1024]},
+        )
+        await message.ack()
+
+
+async def _acknowledge(messages: list[AbstractIncomingMessage]) -> None:
+    for message in messages:
+        try:
+            await message.ack()
+        except (AMQPError, ChannelInvalidStateError, OSError) as error:
+            logger.debug("a reply will be delivered again: %s", describe(error))
+
+
+async def _any_closed(*channels: AbstractChannel) -> None:
+    """Return when one of the channels has closed."""
+    waiting = [asyncio.ensure_future(channel.closed()) for channel in channels]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,48 @@
+"""Commands to agents. None is kept for an agent that is away: its next heartbeat is the next occasion."""
+
+import logging
+
+from harebell_bus.envelopes import CancelMode, CancelTask, Query, TaskRef, Welcome
+from harebell_bus.errors import BusError
+from harebell_bus.publisher import Publisher
+from harebell_bus.topology import ANNOUNCEMENTS_EXCHANGE, COMMANDS_EXCHANGE, work_queue_name
+
+from .decide.observation import StopOrder
+
+logger = logging.getLogger(__name__)
+
+
+async def send_stop(publisher: Publisher, task: TaskRef, order: StopOrder) -> None:
+    """Tell an agent to stop an attempt, if it can be told now."""
+    command = CancelTask(
+        task=task, attempt=order.attempt, mode=CancelMode(order.mode.value), reason=order.reason
+    )
+    try:
+        await publisher.publish(
+            COMMANDS_EXCHANGE,
+            command,
+            routing_key=order.agent_id,
+            message_id=f"{task.uid}.{order.attempt}.stop",
+            persistent=False,
+        )
+    except BusError as error:
+        logger.info("agent %s was not told to stop Task %s: %s", order.agent_id, task.name, error)
+
+
+async def send_welcome(
+    publisher: Publisher, agent_id: str, instance: str, agent_type: str, heartbeat_seconds: float
+) -> None:
+    """Tell an agent that it is registered. :raises BusError: it could not be told; it will register again."""
+    welcome = Welcome(
+        instance=instance, work_queue=work_queue_name(agent_type), heartbeat_seconds=heartbeat_seconds
+    )
+    await publisher.publish(
+        COMMANDS_EXCHANGE, welcome, routing_key=agent_id, message_id=f"{instance}.welcome", persistent=False
+    )
+
+
+async def send_query(publisher: Publisher, message_id: str) -> None:
+    """Ask every agent for a heartbeat now. :raises BusError: they could not be asked."""
+    await publisher.publish(
+        ANNOUNCEMENTS_EXCHANGE, Query(), message_id=message_id, persistent=False, mandatory=False
+    )

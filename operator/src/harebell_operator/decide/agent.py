@@ -1,0 +1,170 @@
+"""What to say about an agent: one pure function, :func:`decide`."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from harebell_bus.envelopes import Heartbeat, HeartbeatReason
+from harebell_crds.agent import (
+    AgentCondition,
+    AgentPhase,
+    AgentStatus,
+    Capabilities,
+    CurrentTask,
+    Resources,
+    Summary,
+)
+from harebell_crds.conditions import ConditionStatus, set_condition
+
+BUSY_SETTLES = timedelta(seconds=1)
+"""Shorter work does not show as Busy: a status write per short Task would cost more than it says."""
+
+
+@dataclass(frozen=True)
+class AgentObservation:
+    """Everything a decision may look at."""
+
+    generation: int
+    status: AgentStatus
+    """As last written."""
+    heartbeat: Heartbeat | None
+    """The newest one, or None if this operator has heard none."""
+    last_seen: datetime
+    """When it was last heard of; this operator's own start, if never."""
+    tasks: tuple[CurrentTask, ...]
+    """What it works on, by its heartbeat and by the replies since."""
+    tasks_changed_at: datetime
+    gone: str | None
+    """Why it is known to be gone (its Pod was deleted, it said goodbye), or None."""
+    offline_after: timedelta
+
+
+@dataclass(frozen=True)
+class AgentDecision:
+    """What is to be done."""
+
+    status: AgentStatus
+    write: bool
+    wake_at: datetime | None
+
+
+def is_offline(obs: AgentObservation, now: datetime) -> str | None:
+    """Return why the agent cannot be reached, as a CamelCase reason, or None if it can."""
+    if obs.gone is not None:
+        return obs.gone
+    return "HeartbeatMissed" if now - obs.last_seen >= obs.offline_after else None
+
+
+def decide(obs: AgentObservation, now: datetime) -> AgentDecision:
+    """Return the agent's status as it should be, whether to write it now, and when to look again.
+
+    Going on- or offline is written at once. Figures are written with the heartbeat that brought them. A
+    change between Online and Busy is written when it has settled.
+    """
+    why_offline = is_offline(obs, now)
+    status = _described(obs)
+    if why_offline is not None:
+        status = _with_phase(status, AgentPhase.OFFLINE, why_offline, _EXPLAIN[why_offline], obs, now, ())
+        return AgentDecision(status, write=status != obs.status, wake_at=None)
+    if obs.heartbeat is None:
+        # Known from before this operator started; it has a whole window to be heard of.
+        return AgentDecision(obs.status, write=False, wake_at=obs.last_seen + obs.offline_after)
+    phase = AgentPhase.BUSY if obs.tasks else AgentPhase.ONLINE
+    status = _with_phase(
+        status, phase, "HeartbeatReceived", "heard of within the time allowed", obs, now, obs.tasks
+    )
+    settled = obs.tasks_changed_at + BUSY_SETTLES
+    expires = obs.last_seen + obs.offline_after
+    news = status != obs.status
+    figures = status.last_heartbeat_time != obs.status.last_heartbeat_time
+    returned = obs.status.phase in (None, AgentPhase.OFFLINE) or status.instance != obs.status.instance
+    write = news and (figures or returned or now >= settled)
+    return AgentDecision(status, write=write, wake_at=settled if news and not write else expires)
+
+
+_EXPLAIN = {
+    "HeartbeatMissed": "no heartbeat within the time allowed",
+    "PodGone": "its Pod was deleted or has ended",
+    "Left": "it said that it was shutting down",
+}
+
+
+def _described(obs: AgentObservation) -> AgentStatus:
+    """Return the status with what the newest heartbeat says of the agent."""
+    beat = obs.heartbeat
+    if beat is None:
+        return obs.status
+    resources = Resources.model_validate(beat.resources.model_dump())
+    return obs.status.model_copy(
+        update={
+            "instance": beat.agent.instance,
+            "version": beat.software_version,
+            "registered_at": beat.started_at.replace(microsecond=0),
+            "last_heartbeat_time": obs.last_seen.replace(microsecond=0),
+            "pod_name": beat.pod.name if beat.pod else None,
+            "node_name": beat.pod.node_name if beat.pod else None,
+            "capacity": beat.capacity,
+            "capabilities": Capabilities(actions=tuple(sorted(beat.actions))),
+            "resources": resources,
+        }
+    )
+
+
+def _with_phase(
+    status: AgentStatus,
+    phase: AgentPhase,
+    reason: str,
+    message: str,
+    obs: AgentObservation,
+    now: datetime,
+    tasks: tuple[CurrentTask, ...],
+) -> AgentStatus:
+    ready = ConditionStatus.FALSE if phase == AgentPhase.OFFLINE else ConditionStatus.TRUE
+    return status.model_copy(
+        update={
+            "phase": phase,
+            "reason": reason,
+            "current_tasks": tasks,
+            "summary": summarize(status.resources, tasks, stale=phase == AgentPhase.OFFLINE),
+            "observed_generation": obs.generation,
+            "conditions": set_condition(
+                status.conditions,
+                AgentCondition.READY,
+                ready,
+                reason,
+                message,
+                now=now.replace(microsecond=0),
+                generation=obs.generation,
+            ),
+        }
+    )
+
+
+def summarize(resources: Resources, tasks: tuple[CurrentTask, ...], *, stale: bool) -> Summary:
+    """Return the figures as ``kubectl get agents`` prints them. An unknown figure says so, none is ``-``."""
+    if stale:
+        return Summary(task="-", cpu="-", gpu_memory="-")
+    task = tasks[0].name + (f" +{len(tasks) - 1}" if len(tasks) > 1 else "") if tasks else "-"
+    used = resources.cpu.utilization_percent
+    return Summary(
+        task=task, cpu="unknown" if used is None else f"{used}%", gpu_memory=_gpu_memory(resources)
+    )
+
+
+def _gpu_memory(resources: Resources) -> str:
+    if resources.gpus is None:
+        return "unknown"
+    if not resources.gpus:
+        return "-"
+    used = [g.memory_used_bytes for g in resources.gpus]
+    total = [g.memory_total_bytes for g in resources.gpus]
+    return f"{_gib(used)}/{_gib(total)}Gi"
+
+
+def _gib(figures: list[int | None]) -> str:
+    known = [f for f in figures if f is not None]
+    return f"{sum(known) / 2**30:.1f}" if len(known) == len(figures) else "?"
+
+
+def left(beat: Heartbeat) -> bool:
+    """Return whether the heartbeat was a goodbye."""
+    return beat.reason == HeartbeatReason.LEAVING

@@ -1,0 +1,93 @@
+"""What a decision about a Task is made from, and what it may ask for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum, auto
+
+from harebell_bus.envelopes import Reply
+from harebell_crds.task import CancelMode, TaskSpec, TaskStatus
+
+
+class Sighting(Enum):
+    """What is known of the agent that has the current attempt."""
+
+    UNKNOWN = auto()
+    """Not heard of since this operator started; nobody is called lost for that alone."""
+    WORKING = auto()
+    GONE = auto()
+    """Offline, its Pod deleted, or its process started anew without the Task."""
+    FORGOT = auto()
+    """Alive, and has not listed the Task for longer than a reply could be on its way."""
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Agents of the Task's type that can be reached, and how many of them are idle."""
+
+    online: int
+    idle: int
+
+
+@dataclass(frozen=True)
+class TaskObservation:
+    """Everything a decision may look at."""
+
+    uid: str
+    generation: int
+    created_at: datetime
+    spec: TaskSpec
+    status: TaskStatus
+    replies: tuple[Reply, ...]
+    sighting: Sighting
+    supply: Supply
+    broker_error: str | None
+    """Why nothing can be published at the moment, or None."""
+    cancel_sent_at: datetime | None
+    """When the agent was last told to stop the current attempt."""
+
+
+class EventType(StrEnum):
+    """Types of Kubernetes Events."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True)
+class EventNote:
+    """An Event to record on the Task."""
+
+    type: EventType
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class StopOrder:
+    """An agent to be told to stop an attempt."""
+
+    agent_id: str
+    attempt: int
+    mode: CancelMode
+    reason: str
+
+
+@dataclass(frozen=True)
+class TaskDecision:
+    """What is to be done.
+
+    ``publish`` and ``dead_letter`` come first; unless they succeed, nothing else of the decision happens.
+    """
+
+    status: TaskStatus
+    publish: bool = False
+    """Publish the work message of ``status.attempt``."""
+    dead_letter: bool = False
+    """Publish the Task to the dead letters."""
+    stop: tuple[StopOrder, ...] = ()
+    delete: bool = False
+    events: tuple[EventNote, ...] = ()
+    stale_replies: int = 0
+    """Replies that were not of the current attempt and changed nothing."""
+    wake_at: datetime | None = None
+    """When to look again though nothing was observed."""

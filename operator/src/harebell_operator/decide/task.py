@@ -1,0 +1,324 @@
+"""What to do about a Task: one pure function, :func:`decide`.
+
+Rules it keeps:
+
+* A terminal phase is final.
+* A reply counts only if it is of the current attempt and from the agent that attempt belongs to. An agent
+  that starts anything else is told to stop.
+* An attempt that fails or is lost counts as a failure; one its agent handed back does not. After
+  ``maxRetries`` failures the next one dead-letters the Task.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Reply, Started, Succeeded
+from harebell_crds.task import (
+    AttemptOutcome,
+    CancelMode,
+    Progress,
+    TaskError,
+    TaskPhase,
+    TaskStatus,
+)
+
+from .backoff import retry_delay
+from .observation import EventNote, EventType, Sighting, StopOrder, TaskDecision, TaskObservation
+from .transitions import attempt_ended, finished, queued, started, waiting
+
+STOP_RESEND = timedelta(seconds=5)
+"""A stop order is repeated until it is answered: the agent may have been away."""
+DEADLINE_GRACE = timedelta(seconds=15)
+"""The agent enforces ``activeDeadlineSeconds``; the operator steps in when it did not."""
+REASON_REVIEW = timedelta(seconds=15)
+"""How often the reason of a waiting Task is looked at again."""
+BROKER_DOWN = "the message broker cannot be reached; the Task is published as soon as it can be"
+"""The same words whatever the error is, so that an outage does not rewrite every waiting Task."""
+MAX_MESSAGE = 8192
+
+
+@dataclass
+class _Draft:
+    """A decision in the making."""
+
+    obs: TaskObservation
+    now: datetime
+    status: TaskStatus
+    dead_letter: bool = False
+    stop: list[StopOrder] = field(default_factory=list)
+    events: list[EventNote] = field(default_factory=list)
+    stale: int = 0
+
+    @property
+    def phase(self) -> TaskPhase:
+        return self.status.phase or TaskPhase.PENDING
+
+    def finish(
+        self,
+        phase: TaskPhase,
+        reason: str,
+        message: str,
+        at: datetime | None = None,
+        error: TaskError | None = None,
+    ) -> None:
+        self.status = finished(
+            self.status, phase, reason, message, at or self.now, self.now, self.obs.generation, error
+        )
+        if phase != TaskPhase.SUCCEEDED:  # The status says so already, and success is the common case.
+            kind = EventType.NORMAL if phase == TaskPhase.CANCELLED else EventType.WARNING
+            self.events.append(EventNote(kind, reason, message))
+
+
+def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
+    """Return what is to be done about the Task as observed."""
+    draft = _Draft(obs, now, obs.status)
+    for reply in obs.replies:
+        _hear(draft, reply)
+    if draft.phase.terminal:
+        return _after_the_end(draft)
+    _cancel(draft)
+    _lost_agent(draft)
+    _deadlines(draft)
+    if draft.phase.terminal:
+        return _conclude(draft)
+    return _go_on(draft)
+
+
+# ---- replies -------------------------------------------------------------------------------------------
+
+
+def _hear(draft: _Draft, reply: Reply) -> None:
+    if not _is_current(draft, reply):
+        draft.stale += 1
+        if isinstance(reply, Started):
+            why = "the Task is finished" if draft.phase.terminal else "another attempt has taken its place"
+            draft.stop.append(StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, why))
+        return
+    if draft.status.attempt < reply.attempt:
+        # Published by an operator that was gone before it could write so.
+        draft.status = queued(draft.status, draft.now)
+    if draft.status.agent_name is None:
+        draft.status = started(draft.status, reply.agent, reply.at, draft.now, draft.obs.generation)
+    match reply:
+        case Started():
+            pass
+        case Progressed():
+            progress = Progress(percent=reply.percent, message=(reply.message or "")[:1024] or None)
+            draft.status = draft.status.model_copy(update={"progress": progress})
+        case Succeeded():
+            draft.status = attempt_ended(draft.status, AttemptOutcome.SUCCEEDED, None, reply.at)
+            draft.status = draft.status.model_copy(update={"result": reply.result})
+            message = f"attempt {reply.attempt} succeeded on agent {reply.agent.id}"
+            draft.finish(TaskPhase.SUCCEEDED, "Succeeded", message, reply.at)
+        case Failed():
+            error = TaskError(code=reply.code[:128], message=reply.message[:MAX_MESSAGE])
+            _attempt_failed(draft, AttemptOutcome.FAILED, error, reply.at, retryable=reply.retryable)
+        case Cancelled():
+            _stopped(draft, reply)
+        case Interrupted():
+            error = TaskError(code="AgentShutdown", message=reply.message or "the agent was shut down")
+            _attempt_failed(draft, AttemptOutcome.INTERRUPTED, error, reply.at, counts=False)
+        case _:
+            assert_never(reply)
+
+
+def _is_current(draft: _Draft, reply: Reply) -> bool:
+    status = draft.status
+    if draft.phase.terminal:
+        return False
+    if draft.phase == TaskPhase.PENDING:
+        due = status.next_attempt_time
+        return reply.attempt == status.attempt + 1 and (due is None or draft.now >= due)
+    owner = (status.agent_name, status.agent_instance)
+    return reply.attempt == status.attempt and owner in ((None, None), (reply.agent.id, reply.agent.instance))
+
+
+def _stopped(draft: _Draft, reply: Cancelled) -> None:
+    """Take the agent's word that it stopped: cancelled if that was asked for, otherwise a lost attempt."""
+    if draft.obs.spec.cancel is None:
+        error = TaskError(code="Stopped", message="the agent stopped the attempt though nobody asked for it")
+        _attempt_failed(draft, AttemptOutcome.LOST, error, reply.at)
+        return
+    draft.status = attempt_ended(draft.status, AttemptOutcome.CANCELLED, None, reply.at)
+    draft.finish(TaskPhase.CANCELLED, "Cancelled", f"cancelled while running on {reply.agent.id}", reply.at)
+
+
+def _attempt_failed(
+    draft: _Draft,
+    outcome: AttemptOutcome,
+    error: TaskError,
+    at: datetime,
+    *,
+    retryable: bool = True,
+    counts: bool = True,
+) -> None:
+    """End the current attempt without success, and either plan the next one or finish."""
+    policy = draft.obs.spec.retry_policy
+    failures = draft.status.failures + (1 if counts else 0)
+    draft.status = attempt_ended(draft.status, outcome, error, at).model_copy(
+        update={"failures": failures, "error": error}
+    )
+    if not retryable:
+        draft.finish(TaskPhase.FAILED, error.code, error.message, at, error)
+        return
+    if failures > policy.max_retries:
+        message = f"{failures} attempts failed, the last one with {error.code}: {error.message}"
+        draft.dead_letter = True
+        draft.finish(TaskPhase.DEAD_LETTERED, "RetriesExhausted", message[:MAX_MESSAGE], at, error)
+        return
+    delay = retry_delay(policy.backoff, failures, draft.obs.uid) if counts else timedelta(0)
+    message = f"attempt {draft.status.attempt} ended: {error.code}: {error.message}"[:MAX_MESSAGE]
+    draft.events.append(EventNote(EventType.WARNING, f"Attempt{outcome.value}", message))
+    draft.status = waiting(
+        draft.status, TaskPhase.PENDING, "Backoff", message, draft.now, draft.obs.generation
+    ).model_copy(update={"next_attempt_time": draft.now + delay})
+
+
+# ---- what the clock and the spec say -------------------------------------------------------------------
+
+
+def _cancel(draft: _Draft) -> None:
+    mode = draft.obs.spec.cancel
+    if mode is None or draft.phase.terminal:
+        return
+    if draft.phase != TaskPhase.RUNNING:
+        draft.finish(TaskPhase.CANCELLED, "Cancelled", "cancelled before it ran")
+        return
+    if mode == CancelMode.IMMEDIATE:
+        _order_stop(draft, CancelMode.IMMEDIATE, "the Task was cancelled")
+        draft.status = attempt_ended(draft.status, AttemptOutcome.CANCELLED, None, draft.now)
+        draft.finish(TaskPhase.CANCELLED, "Cancelled", "cancelled at once while running")
+        return
+    if draft.obs.sighting in (Sighting.GONE, Sighting.FORGOT):
+        draft.status = attempt_ended(draft.status, AttemptOutcome.CANCELLED, None, draft.now)
+        draft.finish(TaskPhase.CANCELLED, "Cancelled", "cancelled; its agent was gone")
+        return
+    sent = draft.obs.cancel_sent_at
+    if sent is None or draft.now - sent >= STOP_RESEND:
+        _order_stop(draft, CancelMode.GRACEFUL, "the Task was cancelled")
+
+
+def _lost_agent(draft: _Draft) -> None:
+    if draft.phase != TaskPhase.RUNNING or draft.status.agent_name != draft.obs.status.agent_name:
+        return
+    match draft.obs.sighting:
+        case Sighting.UNKNOWN | Sighting.WORKING:
+            return
+        case Sighting.GONE:
+            text = f"agent {draft.status.agent_name} is gone"
+        case Sighting.FORGOT:
+            text = f"agent {draft.status.agent_name} no longer works on it and sent no outcome"
+            _order_stop(draft, CancelMode.IMMEDIATE, "the attempt was given up")
+        case _:
+            assert_never(draft.obs.sighting)
+    _attempt_failed(draft, AttemptOutcome.LOST, TaskError(code="AgentLost", message=text), draft.now)
+
+
+def _deadlines(draft: _Draft) -> None:
+    spec, status = draft.obs.spec, draft.status
+    if draft.phase.terminal:
+        return
+    if draft.phase == TaskPhase.RUNNING:
+        limit = _active_deadline(draft)
+        if limit is not None and draft.now >= limit:
+            _order_stop(draft, CancelMode.IMMEDIATE, "activeDeadlineSeconds is over")
+            error = TaskError(
+                code="DeadlineExceeded", message=f"still running after {spec.active_deadline_seconds} s"
+            )
+            draft.status = attempt_ended(status, AttemptOutcome.FAILED, error, draft.now)
+            draft.finish(TaskPhase.FAILED, error.code, error.message, error=error)
+        return
+    limit = _queue_deadline(draft)
+    if limit is not None and draft.now >= limit:
+        error = TaskError(
+            code="QueueDeadlineExceeded",
+            message=f"no agent started it within {spec.queue_deadline_seconds} s",
+        )
+        draft.finish(TaskPhase.FAILED, error.code, error.message, error=error)
+
+
+def _active_deadline(draft: _Draft) -> datetime | None:
+    seconds, begun = draft.obs.spec.active_deadline_seconds, draft.status.started_at
+    return begun + timedelta(seconds=seconds) + DEADLINE_GRACE if seconds and begun else None
+
+
+def _queue_deadline(draft: _Draft) -> datetime | None:
+    seconds = draft.obs.spec.queue_deadline_seconds
+    if not seconds:
+        return None
+    ended = draft.status.attempts[-1].completed_at if draft.status.attempts else None
+    return (ended or draft.obs.created_at) + timedelta(seconds=seconds)
+
+
+def _order_stop(draft: _Draft, mode: CancelMode, why: str) -> None:
+    if draft.status.agent_name:
+        draft.stop.append(StopOrder(draft.status.agent_name, draft.status.attempt, mode, why))
+
+
+# ---- conclusions ---------------------------------------------------------------------------------------
+
+
+def _go_on(draft: _Draft) -> TaskDecision:
+    """Publish what is due; say why the Task waits; say when to look again."""
+    obs, now = draft.obs, draft.now
+    publish = False
+    if draft.phase == TaskPhase.PENDING:
+        due = draft.status.next_attempt_time
+        if due is not None and now < due:
+            return _conclude(draft, wake_at=_earliest(due, _queue_deadline(draft)))
+        if obs.broker_error is not None:
+            draft.status = waiting(
+                draft.status, TaskPhase.PENDING, "BrokerUnreachable", BROKER_DOWN, now, obs.generation
+            ).model_copy(update={"next_attempt_time": None})
+            return _conclude(draft, wake_at=_earliest(now + STOP_RESEND, _queue_deadline(draft)))
+        draft.status = queued(draft.status, now)
+        publish = True
+    if draft.phase == TaskPhase.QUEUED:
+        reason, message = _why_waiting(draft)
+        draft.status = waiting(draft.status, TaskPhase.QUEUED, reason, message, now, obs.generation)
+        wake = _earliest(now + REASON_REVIEW, _queue_deadline(draft))
+    else:
+        resend = now + STOP_RESEND if obs.spec.cancel else None
+        wake = _earliest(resend, _active_deadline(draft))
+    return replace(_conclude(draft, wake_at=wake), publish=publish)
+
+
+def _why_waiting(draft: _Draft) -> tuple[str, str]:
+    kind, supply = draft.obs.spec.agent_type, draft.obs.supply
+    if supply.online == 0:
+        return "NoAgent", f"no agent of type {kind} is online"
+    if supply.idle == 0:
+        return "AgentsBusy", f"all agents of type {kind} are busy"
+    return "WaitingForAgent", f"an agent of type {kind} will take it"
+
+
+def _after_the_end(draft: _Draft) -> TaskDecision:
+    """Nothing but the TTL, and the last words of replies, concern a finished Task."""
+    ended = draft.status.completed_at
+    if draft.status != draft.obs.status or ended is None:
+        return _conclude(draft)
+    expires = ended + timedelta(seconds=draft.obs.spec.ttl_seconds_after_finished)
+    if draft.now >= expires:
+        return replace(_conclude(draft), delete=True)
+    return _conclude(draft, wake_at=expires)
+
+
+def _conclude(draft: _Draft, wake_at: datetime | None = None) -> TaskDecision:
+    status = draft.status
+    if status != draft.obs.status and status.observed_generation != draft.obs.generation:
+        status = status.model_copy(update={"observed_generation": draft.obs.generation})
+    if wake_at is None and status.phase and status.phase.terminal and status.completed_at:
+        wake_at = status.completed_at + timedelta(seconds=draft.obs.spec.ttl_seconds_after_finished)
+    return TaskDecision(
+        status=status,
+        dead_letter=draft.dead_letter,
+        stop=tuple(draft.stop),
+        events=tuple(draft.events),
+        stale_replies=draft.stale,
+        wake_at=wake_at,
+    )
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((m for m in moments if m is not None), default=None)

@@ -1,0 +1,205 @@
+"""The few calls the operator makes to the API server, besides watching."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from harebell_bus.envelopes import PodRef
+from harebell_crds import API_VERSION, GROUP, VERSION
+
+from .decide.observation import EventNote
+from .store import TaskEntry
+
+T = TypeVar("T")
+TIMEOUT_SECONDS = 15.0
+PAGE = 500
+COMPONENT = "harebell-operator"
+
+
+class KubeError(Exception):
+    """The API server did not do what was asked; the message says why. Worth trying again later."""
+
+
+class NotFoundError(KubeError):
+    """The object is gone, or another one has taken its name."""
+
+
+class AlreadyExistsError(KubeError):
+    """An object of that name exists."""
+
+
+class RefusedError(KubeError):
+    """The API server found the request wrong; the same request will not succeed later."""
+
+
+class Kube:
+    """Calls within one namespace."""
+
+    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+        self._objects = client.CustomObjectsApi(api)
+        self.namespace = namespace
+
+    async def list_all(self, plural: str) -> list[dict[str, Any]]:
+        """Return every object of a kind, read page by page. :raises KubeError: it cannot be read now."""
+        items: list[dict[str, Any]] = []
+        token: str | None = None
+        while True:
+            page: Any = await _call(
+                self._objects.list_namespaced_custom_object(
+                    GROUP,
+                    VERSION,
+                    self.namespace,
+                    plural,
+                    limit=PAGE,
+                    _continue=token,
+                    _request_timeout=TIMEOUT_SECONDS,
+                )
+            )
+            items += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return items
+
+    async def get(self, plural: str, name: str) -> dict[str, Any]:
+        """Return one object. :raises NotFoundError: there is none."""
+        found: Any = await _call(
+            self._objects.get_namespaced_custom_object(
+                GROUP, VERSION, self.namespace, plural, name, _request_timeout=TIMEOUT_SECONDS
+            )
+        )
+        return dict(found)
+
+    async def write_status(self, plural: str, name: str, uid: str | None, status: dict[str, Any]) -> None:
+        """Replace an object's status as a whole.
+
+        A JSON patch (RFC 6902), because a merge patch cannot store the nulls that a result may hold; with
+        ``uid``, its first operation refuses a new object that took the name.
+
+        :raises NotFoundError: the object with this UID is gone.
+        :raises RefusedError: the status itself was refused.
+        """
+        patch: list[dict[str, Any]] = [{"op": "add", "path": "/status", "value": status}]
+        if uid is not None:
+            patch.insert(0, {"op": "test", "path": "/metadata/uid", "value": uid})
+        try:
+            await _call(
+                self._objects.patch_namespaced_custom_object_status(
+                    GROUP, VERSION, self.namespace, plural, name, patch, _request_timeout=TIMEOUT_SECONDS
+                )
+            )
+        except RefusedError:
+            if uid is not None and (await self.get(plural, name))["metadata"]["uid"] != uid:
+                raise NotFoundError(f"{name} was replaced by another object") from None
+            raise
+
+    async def delete(self, plural: str, name: str, uid: str) -> None:
+        """Delete the object with this UID. :raises NotFoundError: it is gone already."""
+        options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=uid))
+        try:
+            await _call(
+                self._objects.delete_namespaced_custom_object(
+                    GROUP,
+                    VERSION,
+                    self.namespace,
+                    plural,
+                    name,
+                    body=options,
+                    _request_timeout=TIMEOUT_SECONDS,
+                )
+            )
+        except AlreadyExistsError as error:  # 409: another UID has the name
+            raise NotFoundError(str(error)) from error
+
+    async def create_agent(self, name: str, agent_type: str, pod: PodRef | None) -> dict[str, Any]:
+        """Create an Agent, owned by its Pod where it has one here, so that it goes with it.
+
+        :raises AlreadyExistsError: there is one.
+        """
+        owners = []
+        if pod is not None and pod.namespace == self.namespace:
+            owners = [{"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid}]
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "Agent",
+            "metadata": {
+                "name": name,
+                "ownerReferences": owners,
+                "labels": {"app.kubernetes.io/managed-by": COMPONENT, "harebell.dev/agent-type": agent_type},
+            },
+            "spec": {"type": agent_type},
+        }
+        created: Any = await _call(
+            self._objects.create_namespaced_custom_object(
+                GROUP, VERSION, self.namespace, "agents", body, _request_timeout=TIMEOUT_SECONDS
+            )
+        )
+        return dict(created)
+
+    async def record(self, task: TaskEntry, note: EventNote, reporter: str) -> None:
+        """Record an Event on a Task (``events.k8s.io/v1``)."""
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": f"{task.name[:200]}.{uuid4().hex[:16]}", "namespace": self.namespace},
+            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "type": note.type.value,
+            "reason": note.reason[:128],
+            "note": note.message.encode()[:1000].decode(errors="ignore"),
+            "action": "Reconcile",
+            "reportingController": f"harebell.dev/{COMPONENT}",
+            "reportingInstance": reporter[:128],
+            "regarding": {
+                "apiVersion": API_VERSION,
+                "kind": "Task",
+                "name": task.name,
+                "namespace": self.namespace,
+                "uid": task.uid,
+            },
+        }
+        await _call(
+            self._objects.create_namespaced_custom_object(
+                "events.k8s.io", "v1", self.namespace, "events", body, _request_timeout=TIMEOUT_SECONDS
+            )
+        )
+
+
+async def _call(call: Awaitable[T]) -> T:
+    """Await a client call, with its errors in this module's words."""
+    try:
+        return await call
+    except ApiException as error:
+        text = f"{error.status} {error.reason}: {_message(error)}"
+        match error.status:
+            case 404:
+                raise NotFoundError(text) from error
+            case 409:
+                raise AlreadyExistsError(text) from error
+            case 400 | 403 | 413 | 422:
+                raise RefusedError(text) from error
+            case _:
+                raise KubeError(text) from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise KubeError(f"{type(error).__name__}: {error}") from error
+
+
+def _message(error: ApiException) -> str:
+    return str(error.body or "")[:500]
+
+
+@asynccontextmanager
+async def api_client() -> AsyncIterator[client.ApiClient]:
+    """Yield a client for the cluster this runs in, or the one KUBECONFIG names."""
+    configuration = client.Configuration()
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+    else:
+        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    async with client.ApiClient(configuration) as api:
+        yield api

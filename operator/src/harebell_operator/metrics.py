@@ -1,0 +1,26 @@
+"""The operator's metrics."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECONCILES = Counter("harebell_reconciles_total", "Reconciliations", ["kind", "outcome"])
+STATUS_WRITES = Counter("harebell_status_writes_total", "Status patches sent to the API server", ["kind"])
+TASKS_FINISHED = Counter(
+    "harebell_tasks_finished_total", "Tasks that reached a terminal phase", ["phase", "agent_type"]
+)
+ATTEMPTS_PUBLISHED = Counter(
+    "harebell_attempts_published_total", "Work messages published", ["agent_type", "priority"]
+)
+REPLIES = Counter("harebell_replies_total", "Replies consumed", ["kind"])
+STALE_REPLIES = Counter("harebell_stale_replies_total", "Replies that were not of the current attempt")
+UNREADABLE = Counter(
+    "harebell_unreadable_messages_total", "Messages dead-lettered because they could not be read", ["queue"]
+)
+HEARTBEATS = Counter("harebell_heartbeats_total", "Heartbeats consumed", ["reason"])
+AGENTS = Gauge("harebell_agents", "Agents by type and phase", ["agent_type", "phase"])
+TASKS = Gauge("harebell_tasks", "Tasks by phase", ["phase"])
+QUEUE_SECONDS = Histogram(
+    "harebell_task_queue_seconds",
+    "Seconds from the confirm of the message to the start of the attempt",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000),
+)
+BROKER_CONNECTED = Gauge("harebell_broker_connected", "1 while connected to RabbitMQ")

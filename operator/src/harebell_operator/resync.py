@@ -1,0 +1,61 @@
+"""Lists the resources: once before anything else, then now and again for what a watch may have missed."""
+
+import asyncio
+import logging
+
+from .agents import AgentReconciler
+from .kube import Kube, KubeError
+from .store import Store
+from .tasks import TaskReconciler
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 300.0
+MAX_BACKOFF_SECONDS = 15.0
+
+
+class Resync:
+    """Keeps the store in step with the API server, independently of the watches."""
+
+    def __init__(self, store: Store, kube: Kube, tasks: TaskReconciler, agents: AgentReconciler) -> None:
+        self._store = store
+        self._kube = kube
+        self._tasks = tasks
+        self._agents = agents
+        self.synced = False
+
+    async def first(self) -> None:
+        """Read everything, however long the API server takes to answer."""
+        delay = 0.5
+        while not self.synced:
+            try:
+                await self._once()
+                self.synced = True
+            except KubeError as error:
+                logger.warning("the resources cannot be read yet: %s", error)
+                await asyncio.sleep(delay)
+                delay = min(MAX_BACKOFF_SECONDS, delay * 2)
+
+    async def run(self) -> None:
+        """Read everything again, for ever."""
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            try:
+                await self._once()
+            except KubeError as error:
+                logger.warning("resync failed: %s", error)
+
+    async def _once(self) -> None:
+        # What appears while the list is read is not missing from it.
+        known = set(self._store.tasks)
+        known_agents = {a.name for a in self._store.agents.values() if a.exists}
+        agents = await self._kube.list_all("agents")
+        tasks = await self._kube.list_all("tasks")
+        for body in agents:
+            self._agents.observed(body)
+        for body in tasks:
+            self._tasks.observed(body)
+        for uid in known - {b["metadata"]["uid"] for b in tasks}:
+            self._tasks.deleted(uid)
+        for name in known_agents - {b["metadata"]["name"] for b in agents}:
+            self._agents.deleted(name)

@@ -1,0 +1,63 @@
+"""The operator's settings, from the environment."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harebell_bus.settings import BrokerSettings, BrokerSettingsError
+
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class SettingsError(ValueError):
+    """The environment lacks a setting or holds a wrong one; the message says which."""
+
+
+class Settings(BaseModel):
+    """What the operator needs to know before it starts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    broker: BrokerSettings
+    namespace: Annotated[str, Field(min_length=1)]
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = 60
+    offline_seconds: Annotated[float, Field(gt=0)] = 180
+    port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    log_level: str = "INFO"
+    identity: str = "harebell-operator"
+
+    @property
+    def offline_after(self) -> timedelta:
+        """How long an agent may be silent."""
+        return timedelta(seconds=self.offline_seconds)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings. :raises SettingsError: one is missing or wrong."""
+        names = {
+            "namespace": "HAREBELL_NAMESPACE",
+            "heartbeat_seconds": "HAREBELL_HEARTBEAT_SECONDS",
+            "offline_seconds": "HAREBELL_OFFLINE_SECONDS",
+            "port": "HAREBELL_PORT",
+            "log_level": "HAREBELL_LOG_LEVEL",
+            "identity": "POD_NAME",
+        }
+        values: dict[str, Any] = {k: environment[v] for k, v in names.items() if environment.get(v)}
+        if "namespace" not in values and _NAMESPACE_FILE.exists():
+            values["namespace"] = _NAMESPACE_FILE.read_text().strip()
+        try:
+            values["broker"] = BrokerSettings.from_environment(environment)
+            settings = cls.model_validate(values)
+        except BrokerSettingsError as error:
+            raise SettingsError(str(error)) from error
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{names.get(str(p['loc'][0]), p['loc'][0])}: {p['msg']}" for p in error.errors()
+            )
+            raise SettingsError(problems) from error
+        if settings.offline_seconds <= settings.heartbeat_seconds:
+            raise SettingsError("HAREBELL_OFFLINE_SECONDS must be more than HAREBELL_HEARTBEAT_SECONDS")
+        return settings

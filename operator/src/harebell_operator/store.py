@@ -1,0 +1,106 @@
+"""What the operator knows, in memory. Rebuilt from the resources, the replies and the heartbeats at start."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from harebell_bus.envelopes import Heartbeat, Reply
+from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
+from harebell_crds.task import TaskSpec, TaskStatus
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A reply, and the message it came in, to be acknowledged when its effect is written."""
+
+    reply: Reply
+    message: AbstractIncomingMessage
+
+
+@dataclass
+class TaskEntry:
+    """One Task."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created_at: datetime
+    spec: TaskSpec
+    status: TaskStatus
+    """As decided; the operator is its only writer, so this is newer than what a watch shows."""
+    written: TaskStatus
+    """As last written to the API server."""
+    inbox: list[Delivery] = field(default_factory=list)
+    unacked: list[AbstractIncomingMessage] = field(default_factory=list)
+    dirty_since: datetime | None = None
+    broker_error: str | None = None
+    cancel_sent: tuple[int, datetime] | None = None
+    """Attempt and time of the last stop order."""
+    deleted: bool = False
+
+
+@dataclass
+class AgentEntry:
+    """One agent."""
+
+    name: str
+    agent_type: str
+    exists: bool
+    """Whether its resource is known to exist."""
+    generation: int
+    status: AgentStatus
+    last_seen: datetime
+    tasks_changed_at: datetime
+    heartbeat: Heartbeat | None = None
+    heartbeat_at: datetime | None = None
+    tasks: dict[str, CurrentTask] = field(default_factory=dict)
+    missing_since: dict[str, datetime] = field(default_factory=dict)
+    """Tasks that the operator believes it runs, and since when its heartbeats have not listed them."""
+    gone: str | None = None
+
+    @property
+    def instance(self) -> str | None:
+        """The newest known start of its process."""
+        return self.heartbeat.agent.instance if self.heartbeat else self.status.instance
+
+
+class Store:
+    """All Tasks by UID and all Agents by name, with the indexes the operator looks things up by."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, TaskEntry] = {}
+        self.agents: dict[str, AgentEntry] = {}
+        self._tasks_by_agent: dict[str, set[str]] = {}
+
+    def assign(self, uid: str, before: str | None, after: str | None) -> None:
+        """Record that the Task's current attempt moved from one agent to another."""
+        if before == after:
+            return
+        if before is not None:
+            self._tasks_by_agent.get(before, set()).discard(uid)
+        if after is not None:
+            self._tasks_by_agent.setdefault(after, set()).add(uid)
+
+    def tasks_of(self, agent: str) -> Iterable[TaskEntry]:
+        """Return the unfinished Tasks whose current attempt is the agent's."""
+        entries = (self.tasks.get(uid) for uid in tuple(self._tasks_by_agent.get(agent, ())))
+        return [e for e in entries if e is not None and not (e.status.phase and e.status.phase.terminal)]
+
+    def drop_task(self, uid: str) -> TaskEntry | None:
+        """Forget a Task."""
+        entry = self.tasks.pop(uid, None)
+        if entry is not None:
+            self.assign(uid, entry.status.agent_name, None)
+        return entry
+
+    def phases(self) -> Counter[str]:
+        """Count Tasks by phase."""
+        return Counter((t.status.phase or "Pending") for t in self.tasks.values())
+
+    def agent_phases(self) -> Counter[tuple[str, str]]:
+        """Count Agents by type and phase."""
+        return Counter((a.agent_type, a.status.phase or AgentPhase.OFFLINE) for a in self.agents.values())

@@ -1,0 +1,281 @@
+"""Reconciles Tasks: gather an observation, decide, act."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from aio_pika.abc import AbstractIncomingMessage
+from pydantic import ValidationError
+
+from harebell_bus.envelopes import Reply, Started, TaskRef, Work
+from harebell_bus.errors import BusError, UnroutableError
+from harebell_bus.topology import (
+    AGENT_TYPE_HEADER,
+    ATTEMPT_HEADER,
+    DEAD_LETTERS_EXCHANGE,
+    PRIORITIES,
+    REASON_HEADER,
+    TASK_NAME_HEADER,
+    TASK_NAMESPACE_HEADER,
+    WORK_EXCHANGE,
+)
+from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
+
+from . import metrics
+from .agents import AgentReconciler
+from .broker import Broker
+from .commands import send_stop
+from .decide.observation import EventNote, StopOrder, TaskDecision, TaskObservation
+from .decide.task import decide
+from .kube import Kube, KubeError, NotFoundError, RefusedError
+from .store import Delivery, Store, TaskEntry
+from .workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+COALESCE = timedelta(seconds=1)
+"""A status that is not final is written this long after it changed, so that a short Task costs one write."""
+RETRY_SECONDS = 2.0
+
+
+class TaskReconciler:
+    """Everything that happens to Tasks. Events only note what they brought and queue the Task."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: WorkQueue[str],
+        kube: Kube,
+        broker: Broker,
+        agents: AgentReconciler,
+        clock: Callable[[], datetime],
+        identity: str,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._kube = kube
+        self._broker = broker
+        self._agents = agents
+        self._clock = clock
+        self._identity = identity
+
+    # ---- what is observed ----------------------------------------------------------------------------
+
+    def observed(self, body: dict[str, Any]) -> None:
+        """Take in a Task as a watch or a list showed it."""
+        meta = body["metadata"]
+        try:
+            spec = TaskSpec.model_validate(body.get("spec") or {})
+            entry = self._store.tasks.get(meta["uid"])
+            if entry is None:
+                status = TaskStatus.model_validate(body.get("status") or {})
+                entry = TaskEntry(
+                    namespace=meta["namespace"],
+                    name=meta["name"],
+                    uid=meta["uid"],
+                    generation=meta["generation"],
+                    created_at=datetime.fromisoformat(meta["creationTimestamp"]),
+                    spec=spec,
+                    status=status,
+                    written=status,
+                )
+                self._store.tasks[entry.uid] = entry
+                self._store.assign(entry.uid, None, status.agent_name)
+            elif entry.generation == meta["generation"]:
+                return  # Our own status write, coming back.
+        except ValidationError as error:
+            # Only a Task stored under other rules than today's can be like this; the schema refuses new ones.
+            logger.error("Task %s cannot be read: %s", meta["name"], error.errors(include_input=False))
+            return
+        entry.spec, entry.generation = spec, meta["generation"]
+        self._queue.add(entry.uid)
+
+    def deleted(self, uid: str) -> None:
+        """Take in that a Task is gone; whoever works on it is told to stop."""
+        entry = self._store.drop_task(uid)
+        if entry is None:
+            return
+        entry.deleted = True
+        self._queue.forget(uid)
+        self._broker.acknowledge(entry.unacked + [d.message for d in entry.inbox])
+        if entry.status.phase == TaskPhase.RUNNING and entry.status.agent_name:
+            order = StopOrder(
+                entry.status.agent_name, entry.status.attempt, CancelMode.GRACEFUL, "the Task was deleted"
+            )
+            self._broker.spawn(send_stop(self._broker.publisher, _reference(entry), order))
+
+    def heard(self, reply: Reply, message: AbstractIncomingMessage) -> None:
+        """Take in a reply; its message is acknowledged when its effect is written."""
+        metrics.REPLIES.labels(reply.kind).inc()
+        entry = self._store.tasks.get(reply.task.uid)
+        if entry is None:
+            # Deleted meanwhile: nothing to write, but whoever starts it now should not.
+            self._broker.acknowledge([message])
+            if isinstance(reply, Started):
+                order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, "the Task was deleted")
+                self._broker.spawn(send_stop(self._broker.publisher, reply.task, order))
+            return
+        entry.inbox.append(Delivery(reply, message))
+        self._queue.add(entry.uid)
+
+    def wake(self, uid: str) -> None:
+        """Have a Task looked at because something around it changed."""
+        self._queue.add(uid)
+
+    # ---- reconcile -----------------------------------------------------------------------------------
+
+    async def reconcile(self, uid: str) -> None:
+        """Bring one Task forward, and say when to look again."""
+        entry = self._store.tasks.get(uid)
+        if entry is None:
+            return
+        try:
+            await self._step(entry)
+            metrics.RECONCILES.labels("Task", "success").inc()
+        except NotFoundError:
+            self.deleted(uid)
+        except RefusedError as error:
+            metrics.RECONCILES.labels("Task", "refused").inc()
+            logger.error("the status of Task %s was refused: %s", entry.name, error)
+            self._queue.add_after(uid, 60)
+        except KubeError as error:
+            metrics.RECONCILES.labels("Task", "error").inc()
+            logger.warning("Task %s: %s", entry.name, error)
+            self._queue.add_after(uid, RETRY_SECONDS)
+
+    async def _step(self, entry: TaskEntry) -> None:
+        now = self._clock()
+        taken = tuple(entry.inbox)
+        observation = self._gather(entry, tuple(d.reply for d in taken), now)
+        decision = decide(observation, now)
+        if decision.publish or decision.dead_letter:
+            try:
+                await self._publish(entry, decision)
+                entry.broker_error = None
+            except BusError as error:
+                logger.warning("Task %s could not be published: %s", entry.name, error)
+                entry.broker_error = str(error)
+                if decision.dead_letter:
+                    # Nothing of this decision may happen before the letter is safe; the replies stay.
+                    self._queue.add_after(entry.uid, RETRY_SECONDS)
+                    return
+                decision = decide(self._gather(entry, observation.replies, now), now)
+                entry.broker_error = None
+        if entry.deleted:
+            return
+        self._commit(entry, decision, taken, now)
+        for order in decision.stop:
+            await send_stop(self._broker.publisher, _reference(entry), order)
+            entry.cancel_sent = (order.attempt, now)
+        await self._write(entry, now)
+        for note in decision.events:
+            await self._record(entry, note)
+        if decision.delete:
+            await self._kube.delete("tasks", entry.name, entry.uid)
+        elif decision.wake_at is not None:
+            self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
+
+    def _gather(self, entry: TaskEntry, replies: tuple[Reply, ...], now: datetime) -> TaskObservation:
+        sent = entry.cancel_sent
+        return TaskObservation(
+            uid=entry.uid,
+            generation=entry.generation,
+            created_at=entry.created_at,
+            spec=entry.spec,
+            status=entry.status,
+            replies=replies,
+            sighting=self._agents.sighting(entry, now),
+            supply=self._agents.supply(entry.spec.agent_type),
+            broker_error=entry.broker_error or self._broker.error,
+            cancel_sent_at=sent[1] if sent and sent[0] == entry.status.attempt else None,
+        )
+
+    def _commit(
+        self, entry: TaskEntry, decision: TaskDecision, taken: tuple[Delivery, ...], now: datetime
+    ) -> None:
+        """Make the decision the Task's state in memory."""
+        before, after = entry.status, decision.status
+        entry.status = after
+        del entry.inbox[: len(taken)]
+        entry.unacked += [d.message for d in taken]
+        metrics.STALE_REPLIES.inc(decision.stale_replies)
+        self._store.assign(entry.uid, before.agent_name, after.agent_name)
+        self._agents.assigned(entry, before, after, now)
+        if after != entry.written and entry.dirty_since is None:
+            entry.dirty_since = now
+        if after.started_at and after.started_at != before.started_at and after.queued_at:
+            waited = (after.started_at - after.queued_at).total_seconds()
+            metrics.QUEUE_SECONDS.observe(max(0.0, waited))
+        if after.phase and after.phase.terminal and after.phase != before.phase:
+            metrics.TASKS_FINISHED.labels(after.phase.value, entry.spec.agent_type).inc()
+            level = logging.WARNING if after.phase == TaskPhase.DEAD_LETTERED else logging.INFO
+            logger.log(level, "Task %s: %s after attempt %d", entry.name, after.phase, after.attempt)
+
+    async def _write(self, entry: TaskEntry, now: datetime) -> None:
+        """Write the status if it is due, then acknowledge the replies it holds the effects of."""
+        if entry.status != entry.written:
+            final = entry.status.phase is not None and entry.status.phase.terminal
+            due = (entry.dirty_since or now) + COALESCE
+            if not final and now < due:
+                self._queue.add_after(entry.uid, (due - now).total_seconds())
+                return
+            status = entry.status
+            await self._kube.write_status("tasks", entry.name, entry.uid, status.to_wire())
+            metrics.STATUS_WRITES.labels("Task").inc()
+            entry.written, entry.dirty_since = status, None
+        unacked, entry.unacked = entry.unacked, []
+        self._broker.acknowledge(unacked)
+
+    # ---- act -----------------------------------------------------------------------------------------
+
+    async def _publish(self, entry: TaskEntry, decision: TaskDecision) -> None:
+        attempt = decision.status.attempt
+        work = Work(
+            task=_reference(entry),
+            attempt=attempt,
+            agent_type=entry.spec.agent_type,
+            action=entry.spec.action,
+            payload=entry.spec.payload,
+            priority=entry.spec.priority,
+            active_deadline_seconds=entry.spec.active_deadline_seconds,
+            published_at=self._clock(),
+        )
+        headers: dict[str, str | int] = {
+            AGENT_TYPE_HEADER: entry.spec.agent_type,
+            TASK_NAMESPACE_HEADER: entry.namespace,
+            TASK_NAME_HEADER: entry.name,
+            ATTEMPT_HEADER: attempt,
+        }
+        if decision.dead_letter and decision.status.error:
+            # Header values are short strings; the message holds the Task whole.
+            headers[REASON_HEADER] = decision.status.error.message[:1024]
+            exchange, message_id = DEAD_LETTERS_EXCHANGE, f"{entry.uid}.{attempt}.dead"
+        else:
+            exchange, message_id = WORK_EXCHANGE, f"{entry.uid}.{attempt}"
+            await self._broker.ensure_work_queue(entry.spec.agent_type)
+        try:
+            await self._broker.publisher.publish(
+                exchange,
+                work,
+                message_id=message_id,
+                correlation_id=entry.uid,
+                priority=PRIORITIES[entry.spec.priority],
+                headers=headers,
+            )
+        except UnroutableError:
+            # The queue was deleted behind our back; the next try declares it again.
+            self._broker.forget_work_queue(entry.spec.agent_type)
+            raise
+        if exchange == WORK_EXCHANGE:
+            metrics.ATTEMPTS_PUBLISHED.labels(entry.spec.agent_type, entry.spec.priority.value).inc()
+
+    async def _record(self, entry: TaskEntry, note: EventNote) -> None:
+        try:
+            await self._kube.record(entry, note, self._identity)
+        except KubeError as error:
+            logger.warning("Event %s of Task %s was not recorded: %s", note.reason, entry.name, error)
+
+
+def _reference(entry: TaskEntry) -> TaskRef:
+    return TaskRef(namespace=entry.namespace, name=entry.name, uid=entry.uid)

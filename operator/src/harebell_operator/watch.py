@@ -1,0 +1,66 @@
+"""Kopf watches; everything it sees goes straight to the reconcilers.
+
+Only ``on.event`` handlers: they leave no finalizer, no annotation and no progress record on any object.
+"""
+
+import os
+from typing import Any
+
+import kopf
+
+from harebell_crds import GROUP, VERSION
+
+from .agents import AgentReconciler
+from .tasks import TaskReconciler
+
+AGENT_POD_LABEL = "harebell.dev/agent-type"
+
+
+def registry(tasks: TaskReconciler, agents: AgentReconciler) -> kopf.OperatorRegistry:
+    """Return the handlers, bound to the reconcilers."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def login(**kwargs: Any) -> Any:
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            return kopf.login_with_service_account(**kwargs)
+        return kopf.login_with_kubeconfig(**kwargs)
+
+    @kopf.on.event(GROUP, VERSION, "tasks", registry=handlers)
+    async def task(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        if event["type"] == "DELETED":
+            tasks.deleted(body["metadata"]["uid"])
+        else:
+            tasks.observed(body)
+
+    @kopf.on.event(GROUP, VERSION, "agents", registry=handlers)
+    async def agent(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        if event["type"] == "DELETED":
+            agents.deleted(body["metadata"]["name"])
+        else:
+            agents.observed(body)
+
+    @kopf.on.event("", "v1", "pods", labels={AGENT_POD_LABEL: kopf.PRESENT}, registry=handlers)
+    async def pod(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        ended = (body.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if event["type"] == "DELETED" or ended:
+            agents.pod_gone(body["metadata"]["uid"], body["metadata"]["name"])
+
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return Kopf's settings: narrow permissions, watches that cannot hang for ever, no Events of its own."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.peering.standalone = True
+    chosen.watching.server_timeout = 240
+    chosen.watching.client_timeout = 300
+    chosen.watching.connect_timeout = 10
+    chosen.networking.request_timeout = 30
+    chosen.queueing.worker_limit = 50
+    return chosen

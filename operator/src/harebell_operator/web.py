@@ -1,0 +1,36 @@
+"""Probes and metrics over HTTP: ``/healthz``, ``/readyz``, ``/metrics``."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from . import metrics
+from .store import Store
+
+
+async def serve(port: int, ready: Callable[[], str | None], store: Store) -> web.AppRunner:
+    """Start serving and return the runner to clean up. ``ready`` says what is missing, or None."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        missing = ready()
+        return web.Response(text=f"{missing or 'ok'}\n", status=503 if missing else 200)
+
+    async def scrape(_: web.Request) -> web.Response:
+        metrics.TASKS.clear()
+        for phase, count in store.phases().items():
+            metrics.TASKS.labels(str(phase)).set(count)
+        metrics.AGENTS.clear()
+        for (kind, phase), count in store.agent_phases().items():
+            metrics.AGENTS.labels(kind, str(phase)).set(count)
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", scrape)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104
+    return runner
