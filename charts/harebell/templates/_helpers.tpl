@@ -1,0 +1,165 @@
+{{- /* Names. Short enough that every name made from them stays within its limit of 52 or 63 characters. */}}
+{{- define "harebell.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- $whole := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- default $whole .Values.fullnameOverride | replace "." "-" | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "harebell.serviceAccountName" -}}
+{{- default (include "harebell.fullname" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "harebell.apiKeysSecret" -}}
+{{- default (printf "%s-api-keys" (include "harebell.fullname" .)) .Values.api.existingSecret }}
+{{- end }}
+
+{{- define "harebell.amqpSecret" -}}
+{{- if .Values.rabbitmq.embedded.enabled }}
+{{- include "harebell.fullname" . }}-rabbitmq
+{{- else }}
+{{- required "set rabbitmq.external.existingSecret, or rabbitmq.embedded.enabled=true" .Values.rabbitmq.external.existingSecret }}
+{{- end }}
+{{- end }}
+
+{{- /* Labels; those of "selector" never change. Both take (dict "root" $ "component" "..."). */}}
+{{- define "harebell.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- /* No versions on Pods: a new chart would restart the broker, with nothing changed for it. */}}
+{{- define "harebell.podLabels" -}}
+{{ include "harebell.selector" . }}
+app.kubernetes.io/part-of: harebell
+{{- end }}
+
+{{- define "harebell.labels" -}}
+{{ include "harebell.podLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- /* [registry/]repository(@digest|:tag), of (dict "root" $ "image" ...). */}}
+{{- define "harebell.image" -}}
+{{- $name := list .image.registry .image.repository | compact | join "/" }}
+{{- if .image.digest }}{{ $name }}@{{ .image.digest }}
+{{- else }}{{ $name }}:{{ default .root.Chart.AppVersion .image.tag }}
+{{- end }}
+{{- end }}
+
+{{- /* The two halves of Pod Security "restricted", and a fixed user. The Pod's half takes a user id. */}}
+{{- define "harebell.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "harebell.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- /* Where a Pod runs, of (dict "root" $ "component" "..." "values" {nodeSelector, tolerations, affinity}). */}}
+{{- define "harebell.placement" -}}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .values.affinity }}
+affinity: {{- toYaml .values.affinity | nindent 2 }}
+{{- else }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "harebell.selector" . | nindent 8 }}
+{{- end }}
+{{- end }}
+
+{{- /* The broker's URL as a mounted file: not in the environment, where every child process would see it. */}}
+{{- define "harebell.amqpVolume" -}}
+name: amqp
+secret:
+  secretName: {{ include "harebell.amqpSecret" . }}
+  items:
+    - {key: url, path: url}
+    {{- if include "harebell.amqpCA" . }}
+    - {key: {{ .Values.rabbitmq.external.caKey }}, path: ca.crt}
+    {{- end }}
+{{- end }}
+
+{{- define "harebell.amqpEnv" -}}
+- {name: HAREBELL_AMQP_URL_FILE, value: /etc/harebell/amqp/url}
+{{- if include "harebell.amqpCA" . }}
+- {name: HAREBELL_AMQP_CA_FILE, value: /etc/harebell/amqp/ca.crt}
+{{- end }}
+{{- end }}
+
+{{- define "harebell.amqpCA" -}}
+{{- if and (not .Values.rabbitmq.embedded.enabled) .Values.rabbitmq.external.caKey }}yes{{ end }}
+{{- end }}
+
+{{- /* Probes of our own containers, of the port's name. Start-up may wait for the broker's first boot. */}}
+{{- define "harebell.probes" -}}
+startupProbe:
+  httpGet: {path: /healthz, port: {{ . }}}
+  periodSeconds: 2
+  failureThreshold: 60
+readinessProbe:
+  httpGet: {path: /readyz, port: {{ . }}}
+  periodSeconds: 5
+  timeoutSeconds: 3
+livenessProbe:
+  httpGet: {path: /healthz, port: {{ . }}}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- end }}
+
+{{- /* What a Secret of ours holds already, so that an upgrade keeps it: of (dict "root" $ "name" ...). */}}
+{{- define "harebell.existing" -}}
+{{- $found := lookup "v1" "Secret" .root.Release.Namespace .name }}
+{{- dig "data" dict (default dict $found) | toJson }}
+{{- end }}
+
+{{- /* The value of one key, of (dict "data" ... "key" ... "length" n): the old one, or a new random one. */}}
+{{- define "harebell.kept" -}}
+{{- if hasKey .data .key }}{{ get .data .key | b64dec }}{{ else }}{{ randAlphaNum (int .length) }}{{ end }}
+{{- end }}
+
+{{- /* Bytes of a quantity such as 512Mi. */}}
+{{- define "harebell.bytes" -}}
+{{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $unit := regexFind "[A-Za-z]+$" (toString .) }}
+{{- if and $unit (not (hasKey $units $unit)) }}{{ fail (printf "unknown unit in quantity %q" .) }}{{ end }}
+{{- mulf (regexFind "^[0-9.]+" (toString .) | float64) (default 1 (get $units $unit)) | int64 }}
+{{- end }}
+
+{{- /* RabbitMQ's configuration; no secrets. */}}
+{{- define "harebell.rabbitmqConfig" -}}
+log.console = true
+# Since 4.1 this asks no Kubernetes API: Pod 0 founds the cluster, the others join it.
+cluster_formation.peer_discovery_backend = k8s
+queue_leader_locator = balanced
+disk_free_limit.absolute = {{ .diskFreeLimit }}
+{{- with dig "limits" "memory" "" .resources }}
+vm_memory_high_watermark.absolute = {{ mulf (include "harebell.bytes" .) 0.6 | int64 }}
+{{- end }}
+# The write-ahead log is held in memory, up to three of these.
+raft.wal_max_size_bytes = 33554432
+{{- with .extraConfig }}
+{{ trim . }}
+{{- end }}
+{{- end }}
