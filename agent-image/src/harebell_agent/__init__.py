@@ -1,1 +1,20 @@
-"""The SDK people write agents with, and the built-in agent."""
+"""The SDK people write agents with, and the built-in agent.
+
+::
+
+    agent = Agent(type="text")
+
+    @agent.action("text.shout")
+    async def shout(ctx: Context, payload: Shout) -> dict[str, str]:
+        return {"text": payload.text.upper()}
+
+    agent.run()
+"""
+
+__version__ = "0.1.0"
+
+from .agent import Agent
+from .context import CancelSignal, Context
+from .errors import PermanentError, RetryableError
+
+__all__ = ["Agent", "CancelSignal", "Context", "PermanentError", "RetryableError", "__version__"]

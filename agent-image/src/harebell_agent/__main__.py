@@ -1,0 +1,5 @@
+"""``python -m harebell_agent``."""
+
+from .main import main
+
+main()

@@ -1,0 +1,82 @@
+"""An action: a function, what it takes, and how it is stopped."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import pydantic_core
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from .errors import SettingsError
+
+GRACE_SECONDS = 10.0
+
+Handler = Callable[..., Any]
+
+
+class InvalidPayloadError(Exception):
+    """The payload is not what the action takes. The text names fields and rules, never values."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something the agent can do."""
+
+    name: str
+    handler: Handler
+    payload: TypeAdapter[Any] | None
+    """What the payload is validated as; None when the handler takes none."""
+    is_async: bool
+    grace_seconds: float = GRACE_SECONDS
+    """How long the handler may take to stop before it is no longer waited for."""
+    cooperative: bool = False
+    """The handler watches ``ctx.cancelled`` itself, and is cancelled only after the grace period."""
+
+
+def define(
+    name: str, handler: Handler, *, grace_seconds: float = GRACE_SECONDS, cooperative: bool = False
+) -> Action:
+    """Read an action from a function of ``(ctx)`` or ``(ctx, payload)``.
+
+    :raises SettingsError: the function cannot be an action; the text says why.
+    """
+    function = handler if inspect.isroutine(handler) else getattr(type(handler), "__call__", handler)  # noqa: B004
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise SettingsError(f"action {name!r}: a generator cannot be an action; return the result instead")
+    parameters = list(inspect.signature(handler).parameters.values())
+    taken = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if needed or not 1 <= len(taken) <= 2:
+        raise SettingsError(f"action {name!r}: the function must take (ctx) or (ctx, payload)")
+    payload = _payload_type(name, function, taken[1].name) if len(taken) == 2 else None
+    return Action(
+        name, handler, payload, inspect.iscoroutinefunction(function), grace_seconds, cooperative=cooperative
+    )
+
+
+def _payload_type(name: str, function: Handler, parameter: str) -> TypeAdapter[Any]:
+    try:
+        annotation = get_type_hints(function, include_extras=True).get(parameter, dict[str, Any])
+        return TypeAdapter(annotation)
+    except (NameError, PydanticSchemaGenerationError) as error:
+        raise SettingsError(
+            f"action {name!r}: the type of {parameter!r} cannot be validated: {error}"
+        ) from error
+
+
+def arguments(action: Action, payload: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what the handler takes after the context.
+
+    :raises InvalidPayloadError: the payload does not validate.
+    """
+    if action.payload is None:
+        return ()
+    try:
+        # As JSON, because strict models accept a string for a date or an enum only there.
+        return (action.payload.validate_json(pydantic_core.to_json(payload)),)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        shown = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'payload'}: {p['msg']}" for p in problems[:10])
+        more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise InvalidPayloadError(shown + more) from None

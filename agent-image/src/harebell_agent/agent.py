@@ -1,0 +1,61 @@
+"""The object an agent is written around."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from .action import GRACE_SECONDS, Action, Handler, define
+from .errors import SettingsError
+
+_H = TypeVar("_H", bound=Handler)
+
+
+class Agent:
+    """A set of actions, offered to the Tasks of one agent type.
+
+    :param type: the agent type; ``HAREBELL_AGENT_TYPE`` and ``--type`` override it.
+    :param version: of the agent's own software, shown in its Agent resource.
+    """
+
+    def __init__(self, type: str | None = None, version: str | None = None) -> None:
+        self.type = type
+        self.version = version
+        self._actions: dict[str, Action] = {}
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """The actions by name."""
+        return MappingProxyType(self._actions)
+
+    def action(
+        self, name: str, *, grace_seconds: float = GRACE_SECONDS, cooperative: bool = False
+    ) -> Callable[[_H], _H]:
+        """Offer the decorated function, which is returned unchanged, as an action.
+
+        It takes ``(ctx)`` or ``(ctx, payload)``. The payload is validated as what its annotation says: a
+        pydantic model, a dataclass, a TypedDict; ``dict`` or nothing passes it through. The result is None,
+        a model, or anything else that has a form in JSON, at most 64 KiB. A plain function runs in a thread
+        of its own.
+
+        :param grace_seconds: how long the function may take to stop before it is no longer waited for.
+        :param cooperative: do not cancel the coroutine when it should stop; it watches ``ctx.cancelled``
+            itself, and is cancelled only when the grace period is over.
+        :raises SettingsError: the function cannot be an action, or the name is taken.
+        """
+
+        def decorate(function: _H) -> _H:
+            if name in self._actions:
+                raise SettingsError(f"action {name!r} is defined twice")
+            self._actions[name] = define(name, function, grace_seconds=grace_seconds, cooperative=cooperative)
+            return function
+
+        return decorate
+
+    def run(self) -> None:
+        """Run until told to stop, with settings from the environment. Returns when all is wound up.
+
+        :raises SystemExit: 2 when the settings are wrong, 1 when the agent cannot go on.
+        """
+        from .main import run_agent
+
+        run_agent(self)

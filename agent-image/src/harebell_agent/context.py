@@ -1,0 +1,88 @@
+"""What an action is given: which Task it works on, and how to speak about it while it does."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Generator
+from dataclasses import dataclass, field
+from logging import Logger, LoggerAdapter
+from typing import Protocol
+
+from harebell_bus.envelopes import TaskRef
+
+
+class CancelSignal:
+    """Tells an action that it should stop. Readable from coroutines and from threads."""
+
+    def __init__(self) -> None:
+        self._in_threads = threading.Event()
+        self._in_loop = asyncio.Event()
+        self._reason: str | None = None
+
+    def set(self, reason: str) -> None:
+        """Ask the action to stop. Called by the agent, on its event loop."""
+        if not self._in_threads.is_set():
+            self._reason = reason
+            self._in_threads.set()
+            self._in_loop.set()
+
+    @property
+    def reason(self) -> str | None:
+        """Why the action should stop; None while it need not."""
+        return self._reason
+
+    def is_set(self) -> bool:
+        """Whether the action should stop."""
+        return self._in_threads.is_set()
+
+    def __bool__(self) -> bool:
+        return self.is_set()
+
+    async def wait(self) -> None:
+        """Wait, in a coroutine, until the action should stop."""
+        await self._in_loop.wait()
+
+    def block(self, timeout: float | None = None) -> bool:
+        """Wait, in a thread, up to ``timeout`` seconds; return whether the action should stop."""
+        return self._in_threads.wait(timeout)
+
+
+class ProgressSink(Protocol):
+    """Where progress goes."""
+
+    def report(self, percent: float | None, message: str | None) -> None:
+        """Take a report; from any thread."""
+
+
+class Reported:
+    """What :meth:`Context.progress` returns. Awaiting it lets other coroutines run; a thread ignores it."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return asyncio.sleep(0).__await__()
+
+
+@dataclass(frozen=True)
+class Context:
+    """One attempt at a Task, as its action sees it."""
+
+    task: TaskRef
+    attempt: int
+    """1 for the first."""
+    logger: "Logger | LoggerAdapter[Logger]"
+    """Log lines carry the Task and the attempt; so do those of any other logger used in the action."""
+    cancelled: CancelSignal
+    _progress: ProgressSink = field(repr=False)
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why the action should stop; None while it need not."""
+        return self.cancelled.reason
+
+    def progress(self, percent: float | None = None, message: str | None = None) -> Awaitable[None]:
+        """Say how far the action has come: ``percent`` 0 to 100, ``message`` up to 1024 characters.
+
+        Cheap, and callable as often as one likes: at most about two reports a second are sent, the newest
+        wins, and what is not given keeps its last value. ``await`` it in a coroutine; call it plainly in a
+        synchronous action.
+        """
+        self._progress.report(percent, message)
+        return Reported()

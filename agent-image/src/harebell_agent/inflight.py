@@ -1,0 +1,76 @@
+"""The attempts this process works on, and the last ones it finished."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from harebell_bus.envelopes import CurrentTask, Work
+
+from .invoke import Stop
+
+REMEMBERED = 1000
+"""Finished attempts kept, to know a message that the broker delivers again."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt, from before it is reported as started until its outcome is confirmed."""
+
+    work: Work
+    stop: Stop = field(default_factory=Stop, compare=False)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What is the same for every delivery of this attempt."""
+        return self.work.task.uid, self.work.attempt
+
+
+class InFlight:
+    """Which attempts there are."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._finished: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def add(self, work: Work) -> Attempt | None:
+        """Take an attempt in; None if it is here already, or was and its outcome is confirmed."""
+        attempt = Attempt(work)
+        if attempt.key in self._attempts or attempt.key in self._finished:
+            return None
+        self._attempts[attempt.key] = attempt
+        self._idle.clear()
+        return attempt
+
+    def drop(self, attempt: Attempt) -> None:
+        """Forget an attempt that was not begun: it may come again."""
+        self._attempts.pop(attempt.key, None)
+        if not self._attempts:
+            self._idle.set()
+
+    def finish(self, attempt: Attempt) -> None:
+        """Forget an attempt whose outcome is confirmed, except that it was here."""
+        self._finished[attempt.key] = None
+        if len(self._finished) > REMEMBERED:
+            self._finished.popitem(last=False)
+        self.drop(attempt)
+
+    def find(self, uid: str, attempt: int) -> Attempt | None:
+        """Return an attempt that is here."""
+        return self._attempts.get((uid, attempt))
+
+    def all(self) -> tuple[Attempt, ...]:
+        """Return the attempts, oldest first."""
+        return tuple(self._attempts.values())
+
+    def current(self) -> tuple[CurrentTask, ...]:
+        """Return them as heartbeats tell them."""
+        return tuple(CurrentTask(task=a.work.task, attempt=a.work.attempt) for a in self.all())
+
+    async def idle(self) -> None:
+        """Wait until there are none."""
+        await self._idle.wait()

@@ -1,0 +1,118 @@
+"""Runs one action to its end, its deadline or until it is told to stop, whichever comes first.
+
+The rule: what the handler returns or raises counts if it ended before it was told to stop; afterwards the
+ending is the stop, whatever the handler still does.
+
+======================  ==================================================  ==============================
+told to stop            coroutine                                           thread
+======================  ==================================================  ==============================
+gracefully, a deadline  ``ctx.cancelled`` set and cancelled; may clean up   ``ctx.cancelled`` set; given
+or a shutdown           for the grace period                                up after the grace period
+immediately             cancelled and not waited for                        given up at once
+======================  ==================================================  ==============================
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .action import Action
+from .context import CancelSignal, Context
+from .outcome import Ending, Raised, Returned, StopCause, Stopped
+from .threads import in_thread
+
+
+class Stop:
+    """The wish to stop an action. The first cause stands; a later wish may only be more urgent."""
+
+    def __init__(self) -> None:
+        self.signal = CancelSignal()
+        self.immediate = asyncio.Event()
+        self._stopped: Stopped | None = None
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """Why, once there is a wish."""
+        return self._stopped
+
+    def request(self, cause: StopCause, reason: str, *, immediate: bool = False) -> None:
+        """Wish it. On the event loop only."""
+        if self._stopped is None:
+            self._stopped = Stopped(cause, reason)
+        if immediate:
+            self.immediate.set()
+        self.signal.set(reason)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An action that ended, or was given up."""
+
+    ending: Ending
+    leftover: "asyncio.Future[Ending] | None" = None
+    """What still runs of an action that was given up."""
+
+
+async def invoke(
+    action: Action,
+    context: Context,
+    arguments: tuple[Any, ...],
+    stop: Stop,
+    deadline_seconds: float | None = None,
+    max_grace_seconds: Callable[[], float] = lambda: float("inf"),
+) -> Run:
+    """Run the action. ``max_grace_seconds`` is asked when it is to stop: a shutdown leaves less time."""
+    if stop.stopped:
+        return Run(stop.stopped)
+    running = _start(action, context, arguments)
+    stopping = asyncio.ensure_future(stop.signal.wait())
+    urgent = asyncio.ensure_future(stop.immediate.wait())
+    try:
+        waited: set[asyncio.Future[Any]] = {running, stopping}
+        await asyncio.wait(waited, timeout=deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return Run(running.result())
+        if stop.stopped is None:
+            stop.request(StopCause.DEADLINE, f"the action ran longer than {deadline_seconds:g} s")
+        assert stop.stopped is not None
+        if action.is_async and not action.cooperative:
+            running.cancel()
+        waited = {running, urgent}
+        grace = min(action.grace_seconds, max_grace_seconds())
+        await asyncio.wait(waited, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return Run(stop.stopped)
+        if action.is_async:
+            running.cancel()
+        return Run(stop.stopped, leftover=running)
+    except asyncio.CancelledError:
+        running.cancel()
+        raise
+    finally:
+        stopping.cancel()
+        urgent.cancel()
+
+
+def _start(action: Action, context: Context, arguments: tuple[Any, ...]) -> "asyncio.Future[Ending]":
+    """Start the handler; its exceptions become endings, so the future never fails."""
+
+    async def coroutine() -> Ending:
+        try:
+            return Returned(await action.handler(context, *arguments))
+        # SystemExit too: an action must not be able to end the agent.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            return Raised(error)
+        except asyncio.CancelledError as error:
+            # Whoever cancelled: where it was not us, the handler did it to itself, and so it failed.
+            return Raised(error)
+
+    def function() -> Ending:
+        try:
+            return Returned(action.handler(context, *arguments))
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            return Raised(error)
+
+    if action.is_async:
+        return asyncio.ensure_future(coroutine())
+    return in_thread(function, name=f"action {action.name}")

@@ -1,0 +1,133 @@
+"""How an attempt ended, and what is replied: a pure function, no clock and no I/O."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, assert_never
+
+import pydantic_core
+from pydantic import AwareDatetime
+
+from harebell_bus.envelopes import AgentRef, Cancelled, Failed, Interrupted, Succeeded, TaskRef
+
+from .errors import TaskError
+
+RESULT_BYTES = 64 * 1024
+"""The largest result, as JSON; a Task's status holds no more."""
+MESSAGE_CHARACTERS = 8192
+CODE_CHARACTERS = 128
+
+
+class StopCause(StrEnum):
+    """Who wanted an action stopped."""
+
+    CANCELLED = "Cancelled"
+    DEADLINE = "DeadlineExceeded"
+    SHUTDOWN = "Shutdown"
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The action returned this."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The action raised this."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The action was stopped before it ended."""
+
+    cause: StopCause
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotOffered:
+    """The agent has no such action."""
+
+    action: str
+    offered: Sequence[str]
+
+
+@dataclass(frozen=True)
+class BadPayload:
+    """The action does not take this payload."""
+
+    problems: str
+
+
+Ending = Returned | Raised | Stopped | NotOffered | BadPayload
+Outcome = Succeeded | Failed | Cancelled | Interrupted
+
+
+def reply_to(ending: Ending, *, task: TaskRef, attempt: int, agent: AgentRef, at: AwareDatetime) -> Outcome:
+    """Return what the operator is told about an attempt that ended so at ``at``."""
+
+    def failed(code: str, message: str, *, retryable: bool) -> Failed:
+        return Failed(
+            task=task,
+            attempt=attempt,
+            agent=agent,
+            at=at,
+            code=readable(code)[:CODE_CHARACTERS],
+            message=readable(message)[:MESSAGE_CHARACTERS],
+            retryable=retryable,
+        )
+
+    match ending:
+        case Returned(value):
+            try:
+                result, size = as_json(value)
+            except ValueError as error:
+                return failed("InvalidResult", f"the result has no form in JSON: {error}", retryable=False)
+            if size > RESULT_BYTES:
+                message = f"the result is {size} bytes as JSON; {RESULT_BYTES} are allowed"
+                return failed("ResultTooLarge", message, retryable=False)
+            return Succeeded(task=task, attempt=attempt, agent=agent, at=at, result=result)
+        case Raised(TaskError() as error):
+            return failed(error.code, str(error), retryable=error.retryable)
+        case Raised(error):
+            return failed(type(error).__name__, str(error) or type(error).__name__, retryable=True)
+        case NotOffered(action, offered):
+            message = f"this agent has no action {action!r}; it offers {', '.join(sorted(offered)) or 'none'}"
+            return failed("UnknownAction", message, retryable=False)
+        case BadPayload(problems):
+            return failed("InvalidPayload", problems, retryable=False)
+        case Stopped(cause, reason):
+            match cause:
+                case StopCause.CANCELLED:
+                    return Cancelled(task=task, attempt=attempt, agent=agent, at=at)
+                case StopCause.DEADLINE:
+                    return failed("DeadlineExceeded", reason, retryable=False)
+                case StopCause.SHUTDOWN:
+                    return Interrupted(task=task, attempt=attempt, agent=agent, at=at, message=reason)
+                case _:
+                    assert_never(cause)
+        case _:
+            assert_never(ending)
+
+
+def as_json(value: Any) -> tuple[Any, int]:
+    """Return a result as JSON types, models by alias, and its size in bytes as compact JSON.
+
+    :raises ValueError: it has no form in JSON: an unknown type, NaN, a cycle, half a surrogate pair.
+    """
+    try:
+        plain = pydantic_core.to_jsonable_python(value, by_alias=True)
+        text = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return plain, len(text.encode())
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def readable(text: str) -> str:
+    """Return the text with what UTF-8 cannot carry escaped; an exception's text may hold raw bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,158 @@
+"""Makes the agent known to the operator, and keeps it so: registration, Welcome, heartbeats."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from harebell_bus.envelopes import (
+    AgentRef,
+    CurrentTask,
+    Heartbeat,
+    HeartbeatReason,
+    PodRef,
+    Resources,
+    Welcome,
+)
+from harebell_bus.errors import BusError
+from harebell_bus.topology import HEARTBEATS_EXCHANGE
+
+from .backoff import backoff
+from .replies import Publishing
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What does not change while the process lives."""
+
+    agent: AgentRef
+    agent_type: str
+    software_version: str
+    started_at: datetime
+    capacity: int
+    actions: tuple[str, ...]
+    pod: PodRef | None
+
+
+class Presence:
+    """Sends heartbeats on the present connection."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        publisher: Publishing,
+        current: Callable[[], tuple[CurrentTask, ...]],
+        resources: Callable[[], Awaitable[Resources]],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._identity = identity
+        self._publisher = publisher
+        self._current = current
+        self._resources = resources
+        self._now = now
+        self._wake = asyncio.Event()
+        self._queried = False
+        self._left = False
+        self.welcome: Welcome | None = None
+        """What the operator said on this connection."""
+        self.welcomed = asyncio.Event()
+        """Set while the agent may take work."""
+        self.requeued = asyncio.Event()
+        """Set when a later Welcome names another work queue than the one before."""
+
+    def greet(self, welcome: Welcome) -> None:
+        """Take a Welcome; one for an earlier process of this agent is not for us."""
+        if welcome.instance != self._identity.agent.instance:
+            logger.info("ignored a Welcome for another instance of this agent")
+            return
+        if self.welcome is None:
+            logger.info("registered; work comes from %s", welcome.work_queue)
+        elif self.welcome.work_queue != welcome.work_queue:
+            self.requeued.set()
+        self.welcome = welcome
+        self.welcomed.set()
+        self._wake.set()
+
+    def query(self) -> None:
+        """Send a heartbeat now."""
+        self._queried = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Register until welcomed, then send heartbeats, until cancelled. Begins anew on each connection."""
+        self.welcome = None
+        self.welcomed.clear()
+        self._queried = False
+        registrations = 0
+        try:
+            while True:
+                if self.welcome is None:
+                    registrations += 1
+                    await self._try(HeartbeatReason.REGISTERED)
+                elif self._queried:
+                    self._queried = False
+                    await self._try(HeartbeatReason.QUERIED)
+                else:
+                    await self._try(HeartbeatReason.INTERVAL)
+                await self._pause(registrations)
+        finally:
+            self.welcome = None
+            self.welcomed.clear()
+
+    async def leave(self) -> None:
+        """Say good-bye, if that is possible; nothing is sent after it."""
+        self._left = True
+        await self._try(HeartbeatReason.LEAVING)
+
+    async def _pause(self, registrations: int) -> None:
+        """Wait until the next heartbeat is due: after the interval, a query, or the backoff."""
+        waiting_for = self.welcome
+        seconds = backoff(registrations) if waiting_for is None else waiting_for.heartbeat_seconds
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        while not self._queried:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            if self.welcome is not None and self.welcome is not waiting_for:
+                # Counted from now: the heartbeat before the Welcome is as good as any.
+                waiting_for = self.welcome
+                due = loop.time() + waiting_for.heartbeat_seconds
+
+    async def _try(self, reason: HeartbeatReason) -> None:
+        """Send one heartbeat. One that fails is not repeated: the next says the same, and more."""
+        if self._left and reason is not HeartbeatReason.LEAVING:
+            return
+        try:
+            await self._publisher.publish(
+                HEARTBEATS_EXCHANGE,
+                await self._heartbeat(reason),
+                message_id=str(uuid.uuid4()),
+                persistent=False,
+            )
+        except BusError as error:
+            logger.warning("heartbeat was not confirmed: %s", error)
+
+    async def _heartbeat(self, reason: HeartbeatReason) -> Heartbeat:
+        identity = self._identity
+        resources = await self._resources()
+        return Heartbeat(
+            reason=reason,
+            agent=identity.agent,
+            agent_type=identity.agent_type,
+            software_version=identity.software_version,
+            started_at=identity.started_at,
+            at=self._now(),
+            capacity=identity.capacity,
+            actions=identity.actions,
+            current_tasks=self._current(),
+            resources=resources,
+            pod=identity.pod,
+        )

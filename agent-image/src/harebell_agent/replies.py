@@ -1,0 +1,85 @@
+"""What the agent tells the operator about attempts."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from harebell_bus import envelopes
+from harebell_bus.envelopes import Progressed, Reply
+from harebell_bus.errors import BusError
+from harebell_bus.topology import DEAD_LETTERS_EXCHANGE, REASON_HEADER, REPLIES_EXCHANGE
+
+from .backoff import backoff
+
+logger = logging.getLogger(__name__)
+
+
+class Publishing(Protocol):
+    """What is needed of :class:`harebell_bus.publisher.Publisher`."""
+
+    async def publish(
+        self,
+        exchange: str,
+        message: envelopes.Message | bytes,
+        *,
+        message_id: str,
+        correlation_id: str | None = None,
+        persistent: bool = True,
+        headers: dict[str, str | int] | None = None,
+    ) -> None:
+        """Publish and wait for the confirm. :raises BusError: it was not confirmed."""
+
+
+class Replies:
+    """Publishes replies, each under an id that stays the same when it is published again."""
+
+    def __init__(
+        self, publisher: Publishing, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._publisher = publisher
+        self._pause = pause
+        self._progress = itertools.count(1)
+
+    async def send(self, reply: Reply) -> None:
+        """Publish once. :raises BusError: it was not confirmed."""
+        name = f"{reply.task.uid}.{reply.attempt}.{reply.agent.instance}.{reply.kind.lower()}"
+        if isinstance(reply, Progressed):
+            name += f".{next(self._progress)}"
+        await self._publisher.publish(REPLIES_EXCHANGE, reply, message_id=name, correlation_id=reply.task.uid)
+
+    async def deliver(self, reply: Reply) -> None:
+        """Publish until confirmed, over as many connections as it takes, for as long as the process lives."""
+        failures = 0
+        while True:
+            try:
+                await self.send(reply)
+            except BusError as error:
+                failures += 1
+                delay = backoff(failures)
+                logger.warning("%s was not confirmed: %s; again in %.1f s", reply.kind, error, delay)
+                await self._pause(delay)
+            else:
+                return
+
+    async def bury(
+        self,
+        body: bytes,
+        reason: str,
+        *,
+        message_id: str,
+        correlation_id: str | None,
+        headers: dict[str, str | int],
+    ) -> None:
+        """Put a message nobody can read among the dead letters, as it came, with the reason.
+
+        :raises BusError: it was not confirmed.
+        """
+        await self._publisher.publish(
+            DEAD_LETTERS_EXCHANGE,
+            body,
+            message_id=message_id,
+            correlation_id=correlation_id,
+            headers={**headers, REASON_HEADER: reason},
+        )

@@ -1,0 +1,135 @@
+"""Processors and memory, of the container where it has limits of its own, otherwise of the machine."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from harebell_bus.envelopes import Cpu, Gpu, Memory, Resources
+
+from .gpus import GpusUnreadableError, read_gpus
+from .threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+CGROUP = Path("/sys/fs/cgroup")
+LEAST_SECONDS = 1.0
+"""Utilization over less is noise: the last figure is given again."""
+READ_SECONDS = 5.0
+"""How long to wait for figures: a GPU that hangs in its driver must not silence the agent."""
+
+
+@dataclass(frozen=True)
+class CpuSample:
+    """Processor time used up to a moment, both in seconds."""
+
+    used: float | None
+    at: float
+
+
+def cpu_limit(cgroup: Path = CGROUP) -> float | None:
+    """Return how many cores the container may use; None: as many as the machine has."""
+    text = _read(cgroup / "cpu.max")
+    quota, _, period = text.partition(" ")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+
+
+def container_cpu_seconds(cgroup: Path = CGROUP) -> float | None:
+    """Return the processor time the container used so far."""
+    for line in _read(cgroup / "cpu.stat").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "usage_usec" and value.isdigit():
+            return int(value) / 1e6
+    return None
+
+
+def machine_cpu_seconds() -> float:
+    """Return the processor time the machine used so far."""
+    times = psutil.cpu_times()
+    # Time of virtual guests is in user and nice already.
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return float(sum(times) - idle - guests)
+
+
+def utilization(before: CpuSample, after: CpuSample, cores: float) -> int | None:
+    """Return percent of ``cores`` used between two samples; None where one has no figure."""
+    if before.used is None or after.used is None:
+        return None
+    return min(100, max(0, round(100 * (after.used - before.used) / (after.at - before.at) / cores)))
+
+
+def memory(cgroup: Path = CGROUP) -> Memory:
+    """Return the container's memory, without file cache that would be given up, or the machine's."""
+    limit, used = _read(cgroup / "memory.max"), _read(cgroup / "memory.current")
+    if limit.isdigit() and used.isdigit():
+        stat = dict(line.split(" ", 1) for line in _read(cgroup / "memory.stat").splitlines() if " " in line)
+        cache = stat.get("inactive_file", "0")
+        return Memory(total_bytes=int(limit), used_bytes=max(0, int(used) - int(cache)))
+    machine = psutil.virtual_memory()
+    return Memory(total_bytes=machine.total, used_bytes=machine.total - machine.available)
+
+
+class ResourceReader:
+    """Reads all figures off the event loop, and never waits long for them."""
+
+    def __init__(
+        self,
+        cgroup: Path = CGROUP,
+        gpus: Callable[[], tuple[Gpu, ...]] = read_gpus,
+        seconds: float = READ_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cgroup = cgroup
+        self._gpus = gpus
+        self._seconds = seconds
+        self._clock = clock
+        self._reading: asyncio.Future[Resources] | None = None
+        self._utilization: int | None = None
+        self._sample = self._sampled()
+
+    async def read(self) -> Resources:
+        """Return the figures; what cannot be read is None, with a reason for the GPUs."""
+        if self._reading is None or self._reading.done():
+            self._reading = in_thread(self._read, "resources")
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.shield(self._reading)
+        except TimeoutError:
+            reason = f"the figures were not read within {self._seconds:g} s"
+        except Exception as error:  # noqa: BLE001  (figures are never worth an agent; said once a heartbeat)
+            reason = f"{type(error).__name__}: {error}"
+        logger.warning("resources: %s", reason)
+        return Resources(gpus=None, gpus_reason=reason)
+
+    def _read(self) -> Resources:
+        sample = self._sampled()
+        cores = cpu_limit(self._cgroup) or psutil.cpu_count() or None
+        if cores and sample.at - self._sample.at >= LEAST_SECONDS:
+            self._utilization = utilization(self._sample, sample, cores)
+            self._sample = sample
+        cpu = Cpu(cores=cores and max(1, math.ceil(cores)), utilization_percent=self._utilization)
+        gpus: tuple[Gpu, ...] | None = None
+        reason: str | None = None
+        try:
+            gpus = self._gpus()
+        except GpusUnreadableError as error:
+            reason = str(error)
+        return Resources(cpu=cpu, memory=memory(self._cgroup), gpus=gpus, gpus_reason=reason)
+
+    def _sampled(self) -> CpuSample:
+        limited = cpu_limit(self._cgroup) is not None
+        used = container_cpu_seconds(self._cgroup) if limited else machine_cpu_seconds()
+        return CpuSample(used, self._clock())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,158 @@
+"""One agent process from start to end: puts the parts together, and winds them up again."""
+
+import asyncio
+import logging
+import os
+import signal
+import uuid
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+
+from harebell_bus.envelopes import AgentRef
+from harebell_bus.link import Link
+from harebell_bus.publisher import Publisher
+
+from . import __version__
+from .agent import Agent
+from .errors import SettingsError
+from .inflight import InFlight
+from .metrics import Metrics
+from .outcome import StopCause
+from .presence import Identity, Presence
+from .probes import application, serving
+from .replies import Replies
+from .resources import ResourceReader
+from .session import Session
+from .settings import Settings
+from .worker import Worker
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 3.0
+"""How long an action may take to stop when the agent is shut down, whatever its own grace period. With the
+drain and the good-bye it fits into the 30 s that Kubernetes gives a Pod by default."""
+LEAVE_SECONDS = 5.0
+"""How long to try to get the last outcomes confirmed."""
+
+
+class Runtime:
+    """A running agent."""
+
+    def __init__(self, agent: Agent, settings: Settings) -> None:
+        """Put the parts together. :raises SettingsError: the agent has no type, or no action."""
+        agent_type = settings.agent_type or agent.type
+        if not agent_type:
+            raise SettingsError("the agent has no type: set HAREBELL_AGENT_TYPE, --type or Agent(type=...)")
+        if not agent.actions:
+            raise SettingsError("the agent offers no action")
+        self._settings = settings
+        self._metrics = Metrics()
+        self._inflight = InFlight()
+        self._publisher = Publisher()
+        ref = AgentRef(id=settings.agent_id, instance=str(uuid.uuid4()))
+        identity = Identity(
+            agent=ref,
+            agent_type=agent_type,
+            software_version=agent.version or __version__,
+            started_at=datetime.now(UTC),
+            capacity=settings.concurrency,
+            actions=tuple(sorted(agent.actions)),
+            pod=settings.pod,
+        )
+        self._presence = Presence(identity, self._publisher, self._inflight.current, ResourceReader().read)
+        self._shutdown = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._worker = Worker(
+            ref,
+            agent.actions,
+            Replies(self._publisher),
+            self._inflight,
+            self._metrics,
+            max_grace_seconds=lambda: STOP_SECONDS if self._shutdown.is_set() else float("inf"),
+        )
+        self._session = Session(
+            settings.agent_id,
+            self._publisher,
+            self._presence,
+            self._worker,
+            self._inflight,
+            settings.concurrency,
+        )
+        self._link = Link(settings.broker, f"agent {settings.agent_id}")
+        self._metrics.connected.set_function(lambda: self._link.connected)
+        self._metrics.ready.set_function(lambda: self.not_ready() is None)
+        logger.info(
+            "agent %s of type %s, version %s, offers %s; as many as %d at a time",
+            ref.id, agent_type, identity.software_version, ", ".join(identity.actions), settings.concurrency,
+        )  # fmt: skip
+
+    def not_ready(self) -> str | None:
+        """Return why the agent takes no work now, or None when it does."""
+        if self._shutdown.is_set():
+            return "shutting down"
+        if not self._link.connected:
+            return f"not connected to the broker: {self._link.error}"
+        if not self._presence.welcomed.is_set():
+            return "not registered yet: waiting for the operator's Welcome"
+        return None
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then wind up.
+
+        :raises UnsupportedBrokerError: the broker is too old.
+        :raises SettingsError: the port for probes is taken.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        async with serving(application(self.not_ready, self._metrics.registry), self._settings.port):
+            link = asyncio.create_task(self._link.run(self._session.run), name="link")
+            shutdown = asyncio.create_task(self._shutdown.wait())
+            try:
+                await asyncio.wait({link, shutdown}, return_when=asyncio.FIRST_COMPLETED)
+                if link.done():
+                    link.result()
+                await self._wind_up()
+            finally:
+                shutdown.cancel()
+                link.cancel()
+                await asyncio.gather(link, shutdown, return_exceptions=True)
+        logger.info("ended")
+        if self._worker.leftovers or len(self._inflight):
+            # A coroutine that will not stop would be waited for when the loop closes.
+            logging.shutdown()
+            os._exit(0)
+
+    def stop(self) -> None:
+        """Begin to wind up; told again, do it at once; told a third time, the signal kills."""
+        if not self._shutdown.is_set():
+            logger.info("shutting down: no more work is taken, %d in hand", len(self._inflight))
+            self._shutdown.set()
+            self._session.draining.set()
+            return
+        logger.info("shutting down at once")
+        self._hurry.set()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    async def _wind_up(self) -> None:
+        """Let actions end, then stop those that have not, hand back what they worked on, and say good-bye."""
+        await self._until_idle_or(self._hurry.wait(), self._settings.drain_seconds)
+        for attempt in self._inflight.all():
+            attempt.stop.request(StopCause.SHUTDOWN, "the agent is shut down", immediate=self._hurry.is_set())
+        await self._until_idle_or(asyncio.Event().wait(), STOP_SECONDS + LEAVE_SECONDS)
+        for attempt in self._inflight.all():
+            logger.warning("left without a confirmed outcome: %s", attempt.work.task.uid)
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS if self._publisher.attached else 0):
+                await self._presence.leave()
+        except TimeoutError:
+            logger.warning("left without saying good-bye: %s", self._link.error or "no confirm in time")
+
+    async def _until_idle_or(self, other: Coroutine[object, object, object], seconds: float) -> None:
+        waiting = {asyncio.create_task(self._inflight.idle()), asyncio.ensure_future(other)}
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

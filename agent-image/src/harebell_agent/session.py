@@ -1,0 +1,155 @@
+"""Everything an agent does on one connection to the broker."""
+
+import asyncio
+import logging
+from typing import assert_never
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+
+from harebell_bus.claim import claim
+from harebell_bus.codec import decode_command
+from harebell_bus.declare import declare
+from harebell_bus.envelopes import CancelMode, CancelTask, Command, Query, Welcome
+from harebell_bus.errors import BrokerUnavailableError, UnreadableMessageError
+from harebell_bus.publisher import Publisher
+from harebell_bus.topology import agent_queue_name, agent_topology
+
+from .inflight import InFlight
+from .outcome import StopCause
+from .presence import Presence
+from .worker import Permit, Worker
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 60.0
+"""How often the agent makes sure that it still hears commands."""
+
+
+class Session:
+    """What connections have in common, and what to do on each."""
+
+    def __init__(
+        self,
+        agent_id: str,
+        publisher: Publisher,
+        presence: Presence,
+        worker: Worker,
+        inflight: InFlight,
+        slots: int,
+    ) -> None:
+        self._agent_id = agent_id
+        self._publisher = publisher
+        self._presence = presence
+        self._worker = worker
+        self._inflight = inflight
+        self._slots = slots
+        # Of the process, not of the connection: an attempt keeps its slot when the connection is lost.
+        self._free = asyncio.Semaphore(slots)
+        self.draining = asyncio.Event()
+        """Set once no more work is to be taken."""
+
+    async def run(self, connection: AbstractConnection) -> None:
+        """Register and work on ``connection`` until it is lost.
+
+        :raises AMQPError, BusError: it was lost, or something on it.
+        """
+        commands = await connection.channel(publisher_confirms=False)
+        outgoing = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        queues = await declare(commands, agent_topology(self._agent_id))
+        await queues[agent_queue_name(self._agent_id)].consume(self._on_message, no_ack=True)
+        self._publisher.attach(outgoing)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_lost(outgoing, "the channel for publishing"))
+                group.create_task(_lost(commands, "the channel for commands"))
+                group.create_task(self._listening(commands))
+                group.create_task(self._presence.run())
+                for _ in range(self._slots):
+                    group.create_task(self._slot(connection))
+        except BaseExceptionGroup as errors:
+            # The first is the cause; the link knows plain errors only.
+            raise errors.exceptions[0] from errors
+        finally:
+            self._publisher.detach()
+
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+        try:
+            command = decode_command(message.body)
+        except UnreadableMessageError as error:
+            # Announcements of other kinds come this way too.
+            logger.info("ignored an unreadable command: %s", error)
+            return
+        self.obey(command)
+
+    def obey(self, command: Command) -> None:
+        """Do what the operator says."""
+        match command:
+            case Welcome():
+                self._presence.greet(command)
+            case Query():
+                self._presence.query()
+            case CancelTask(task=task, attempt=number, mode=mode, reason=reason):
+                attempt = self._inflight.find(task.uid, number)
+                if attempt is None:
+                    logger.info("told to cancel attempt %d of %s, which is not here", number, task.uid)
+                    return
+                attempt.stop.request(StopCause.CANCELLED, reason, immediate=mode is CancelMode.IMMEDIATE)
+            case _:
+                assert_never(command)
+
+    async def _listening(self, channel: AbstractChannel) -> None:
+        """Fail when the agent's own queue is gone or has lost its consumer, which the broker may not say."""
+        name = agent_queue_name(self._agent_id)
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            queue = await channel.declare_queue(name, passive=True)
+            if not queue.declaration_result.consumer_count:
+                raise BrokerUnavailableError(f"nobody listens to {name} any more")
+
+    async def _slot(self, connection: AbstractConnection) -> None:
+        """Claim one message after the other, as slots are free."""
+        while not self.draining.is_set():
+            await self._presence.welcomed.wait()
+            async with await connection.channel(publisher_confirms=False) as channel:
+                await channel.set_qos(prefetch_count=1)
+                self._presence.requeued.clear()
+                await self._claims(channel)
+
+    async def _claims(self, channel: AbstractChannel) -> None:
+        """Claim over ``channel`` until draining, or until work comes from another queue."""
+        while True:
+            await self._free.acquire()
+            permit = Permit(self._free.release)
+            try:
+                message = await self._next(channel)
+                if message is None:
+                    return
+                if self.draining.is_set():
+                    await message.nack(requeue=True)
+                    return
+                await self._worker.take(message, permit)
+            finally:
+                if not permit.taken:
+                    permit.release()
+
+    async def _next(self, channel: AbstractChannel) -> AbstractIncomingMessage | None:
+        """Return the next message, or None when there is to be none: closing the channel gives back any
+        that is on its way."""
+        welcome = self._presence.welcome
+        if welcome is None or self.draining.is_set() or self._presence.requeued.is_set():
+            return None
+        claiming = asyncio.ensure_future(claim(channel, welcome.work_queue))
+        ends = [asyncio.ensure_future(e.wait()) for e in (self.draining, self._presence.requeued)]
+        try:
+            await asyncio.wait({claiming, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            return claiming.result() if claiming.done() else None
+        finally:
+            for future in (claiming, *ends):
+                future.cancel()
+            await asyncio.gather(claiming, *ends, return_exceptions=True)
+
+
+async def _lost(channel: AbstractChannel, what: str) -> None:
+    """Fail when the channel closes. A broker closes only a channel for some errors, and nothing else ends."""
+    await channel.closed()
+    raise BrokerUnavailableError(f"{what} was closed")

@@ -1,0 +1,48 @@
+"""Running a plain function in a thread of its own.
+
+Not in an executor: its threads are waited for at exit, so one action that never returns would keep the
+process from ending. These are daemon threads; how many there are is bounded by the agent's slots.
+"""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def in_thread(function: Callable[[], _T], name: str) -> "asyncio.Future[_T]":
+    """Start ``function`` in a thread with the caller's context; return the future of what it returns.
+
+    The thread cannot be stopped: cancelling the future only stops waiting for it.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: _T | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def work() -> None:
+        result: _T | None = None
+        error: BaseException | None = None
+        try:
+            result = context.run(function)
+        except StopIteration as stop:
+            # A future cannot hold one.
+            error = RuntimeError(f"StopIteration: {stop}")
+        except BaseException as raised:  # noqa: BLE001  (delivered to whoever waits)
+            error = raised
+        # The loop may be gone: the process is ending and nobody waits for this thread.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return future

@@ -1,0 +1,253 @@
+"""From a claimed message to a confirmed outcome.
+
+:meth:`Worker.take` lives on one connection: the message is acknowledged only when the broker confirmed that
+the attempt started. What follows lives on none: the action goes on when the connection is lost, and its
+outcome is published when there is one again.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+
+from harebell_bus.codec import decode_work
+from harebell_bus.envelopes import AgentRef, Failed, Progressed, Started, TaskRef, Work
+from harebell_bus.errors import BusError, UnreadableMessageError
+from harebell_bus.topology import ATTEMPT_HEADER, TASK_NAME_HEADER, TASK_NAMESPACE_HEADER
+
+from . import logs
+from .action import Action, InvalidPayloadError, arguments
+from .context import Context
+from .inflight import Attempt, InFlight
+from .invoke import Run, invoke
+from .metrics import UNKNOWN_ACTION, Metrics
+from .outcome import BadPayload, NotOffered, reply_to
+from .progress import Progress, Report
+from .replies import Replies
+
+logger = logging.getLogger(__name__)
+
+
+class Delivery(Protocol):
+    """What is needed of a claimed message."""
+
+    body: bytes
+    headers: dict[str, Any]
+    message_id: str | None
+    correlation_id: str | None
+
+    async def ack(self) -> None:
+        """The message is dealt with."""
+
+    async def nack(self, multiple: bool = ..., requeue: bool = ...) -> None:
+        """The message goes back."""
+
+
+class Permit:
+    """The right to work on one attempt. Whoever takes it must see to its release."""
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+        self.taken = False
+
+    def release(self) -> None:
+        """Let another attempt be claimed."""
+        self._release()
+
+
+class Worker:
+    """Works on what is claimed."""
+
+    def __init__(
+        self,
+        agent: AgentRef,
+        actions: Mapping[str, Action],
+        replies: Replies,
+        inflight: InFlight,
+        metrics: Metrics,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_grace_seconds: Callable[[], float] = lambda: float("inf"),
+    ) -> None:
+        self._agent = agent
+        self._actions = actions
+        self._replies = replies
+        self._inflight = inflight
+        self._metrics = metrics
+        self._now = now
+        self._max_grace_seconds = max_grace_seconds
+        self._running: set[asyncio.Task[None]] = set()
+        self.leftovers = 0
+        """Actions that were given up and still run."""
+
+    async def take(self, message: Delivery, permit: Permit) -> None:
+        """Begin what the message asks for, and take the permit if there is something to do.
+
+        :raises BusError: what had to be published was not confirmed; the message is given back.
+        """
+        try:
+            try:
+                work = decode_work(message.body)
+            except UnreadableMessageError as error:
+                await self._refuse(message, str(error))
+                return
+            with logs.about(work.task, work.attempt):
+                await self._begin(work, message, permit)
+        except BusError:
+            # Given back rather than lost with the channel, which would count towards the delivery limit.
+            await _settle(message.nack(requeue=True))
+            raise
+
+    async def _begin(self, work: Work, message: Delivery, permit: Permit) -> None:
+        attempt = self._inflight.add(work)
+        if attempt is None:
+            logger.info("delivered again while it is worked on or done; dropped")
+            await _settle(message.ack())
+            return
+        self._metrics.current.set(len(self._inflight))
+        started = False
+        try:
+            await self._replies.send(
+                Started(task=work.task, attempt=work.attempt, agent=self._agent, at=self._now())
+            )
+            started = True
+            # If the acknowledgement is lost, somebody gets the message again; the operator, who has our
+            # Started, tells them to stop.
+            await _settle(message.ack())
+        finally:
+            if started:
+                permit.taken = True
+                running = asyncio.create_task(self._work(attempt, permit), name=f"attempt {work.task.uid}")
+                self._running.add(running)
+                running.add_done_callback(self._running.discard)
+            else:
+                self._inflight.drop(attempt)
+                self._metrics.current.set(len(self._inflight))
+
+    async def _work(self, attempt: Attempt, permit: Permit) -> None:
+        work = attempt.work
+        try:
+            begun = time.monotonic()
+            logger.info("started %s", work.action)
+            run = await self._run(attempt)
+            seconds = time.monotonic() - begun
+            outcome = reply_to(
+                run.ending, task=work.task, attempt=work.attempt, agent=self._agent, at=self._now()
+            )
+            label = work.action if work.action in self._actions else UNKNOWN_ACTION
+            self._metrics.tasks.labels(label, outcome.kind).inc()
+            self._metrics.seconds.labels(label).observe(seconds)
+            detail = f": {outcome.code}: {outcome.message}" if isinstance(outcome, Failed) else ""
+            logger.info("%s after %.3f s%s", outcome.kind, seconds, detail)
+            await self._replies.deliver(outcome)
+            self._inflight.finish(attempt)
+            self._metrics.current.set(len(self._inflight))
+            if run.leftover is not None:
+                await self._outlast(run.leftover)
+        finally:
+            permit.release()
+
+    async def _run(self, attempt: Attempt) -> Run:
+        work = attempt.work
+        action = self._actions.get(work.action)
+        if action is None:
+            return Run(NotOffered(work.action, tuple(self._actions)))
+        try:
+            taken = arguments(action, work.payload)
+        except InvalidPayloadError as error:
+            return Run(BadPayload(str(error)))
+
+        async def send(report: Report) -> None:
+            await self._replies.send(
+                Progressed(
+                    task=work.task,
+                    attempt=work.attempt,
+                    agent=self._agent,
+                    at=self._now(),
+                    percent=report.percent,
+                    message=report.message,
+                )
+            )
+
+        progress = Progress(send)
+        reporting = asyncio.create_task(progress.run())
+        context = Context(
+            task=work.task,
+            attempt=work.attempt,
+            logger=logging.getLogger(f"harebell_agent.action.{action.name}"),
+            cancelled=attempt.stop.signal,
+            _progress=progress,
+        )
+        try:
+            return await invoke(
+                action, context, taken, attempt.stop, work.active_deadline_seconds, self._max_grace_seconds
+            )
+        finally:
+            # No progress after the end: what was not sent yet is old news.
+            reporting.cancel()
+
+    async def _outlast(self, leftover: Awaitable[object]) -> None:
+        """Wait for an action that was given up. Its slot stays taken: it still uses what a slot stands for,
+        and an agent that piled up threads behind a hanging one would fall over instead."""
+        self.leftovers += 1
+        logger.warning("the action has not stopped; its slot is free when it does")
+        try:
+            await asyncio.wait({asyncio.ensure_future(leftover)})
+            logger.info("the action has stopped")
+        finally:
+            self.leftovers -= 1
+
+    async def _refuse(self, message: Delivery, reason: str) -> None:
+        """Put an unreadable message among the dead letters, and fail the Task if it can be told which."""
+        logger.error("unreadable work message: %s", reason)
+        self._metrics.unreadable.inc()
+        # Ours are texts and numbers; the broker's own, such as x-death, are not for publishing again.
+        headers = {k: v for k, v in message.headers.items() if isinstance(v, str | int)}
+        await self._replies.bury(
+            message.body,
+            reason,
+            message_id=message.message_id or hashlib.sha256(message.body).hexdigest()[:32],
+            correlation_id=message.correlation_id,
+            headers=headers,
+        )
+        about = addressed(message.correlation_id, message.headers)
+        if about is not None:
+            task, attempt = about
+            await self._replies.send(
+                Failed(
+                    task=task,
+                    attempt=attempt,
+                    agent=self._agent,
+                    at=self._now(),
+                    code="UnreadableMessage",
+                    message=f"the agent cannot read the work message: {reason}",
+                    retryable=False,
+                )
+            )
+        await _settle(message.ack())
+
+
+def addressed(correlation_id: str | None, headers: Mapping[str, Any]) -> tuple[TaskRef, int] | None:
+    """Return which attempt a message is about, from what is outside of its body; None if it is not said."""
+    namespace, name, attempt = (
+        headers.get(header) for header in (TASK_NAMESPACE_HEADER, TASK_NAME_HEADER, ATTEMPT_HEADER)
+    )
+    if not (correlation_id and isinstance(namespace, str) and isinstance(name, str)):
+        return None
+    # A bool is an int to Python.
+    if not isinstance(attempt, int) or isinstance(attempt, bool) or attempt < 1:
+        return None
+    return TaskRef(namespace=namespace, name=name, uid=correlation_id), attempt
+
+
+async def _settle(answer: Awaitable[None]) -> None:
+    """Acknowledge or give back; where the channel is gone the broker has taken the message back by itself."""
+    try:
+        await answer
+    except (AMQPError, ChannelInvalidStateError, OSError) as error:
+        logger.info("the message was not settled, the channel is gone: %s", error)
