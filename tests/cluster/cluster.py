@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +12,7 @@ from . import docker as dockers
 from . import daemon, golang, kind, network, node_image, ports, volumes, way
 from .docker import Docker
 from .kubectl import Kubectl
-from .paths import FILES, State, kubeconfig, load_state
+from .paths import FILES, State, cluster_folder, kubeconfig, load_state
 from .progress import Problem, say, step
 from .shell import Failed
 from .versions import PUBLISHED_NODE, PUBLISHED_TRAEFIK
@@ -140,6 +141,7 @@ def ingress_manifest(how: Way) -> str:
 
 
 def down(name: str) -> None:
+    shutil.rmtree(cluster_folder(name), ignore_errors=True)
     docker = dockers.running()
     if docker is None:
         # Nothing serves, but an earlier daemon of ours may have left things behind.

@@ -49,10 +49,11 @@ def pid() -> int | None:
     """The daemon's process id while it lives."""
     try:
         number = int((docker_runtime() / "docker.pid").read_text())
-        name = Path(f"/proc/{number}/comm").read_text().strip()
+        name, _, rest = Path(f"/proc/{number}/stat").read_text().rpartition(")")
     except (OSError, ValueError):
         return None
-    return number if name == "dockerd" else None
+    # A dead daemon that nobody has waited for still has an entry, in state Z.
+    return number if name.endswith("(dockerd") and rest.split()[0] != "Z" else None
 
 
 def start() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,6 +28,10 @@ def clear() -> None:
     _remove_cgroups()
     _remove_shim_sockets()
     shutil.rmtree(docker_runtime(), ignore_errors=True)
+    for folder in ("/run/docker/plugins", "/run/docker"):
+        # Only if empty: dockerd makes them whatever its settings.
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
 
 
 def remember_before() -> None:

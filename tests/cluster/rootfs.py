@@ -17,7 +17,11 @@ from .shell import logged
 from .versions import NODE_SUITE, POSTGRESQL, POSTGRESQL_SUITE, PYTHON, PYTHON_SUITE, RABBITMQ, RABBITMQ_SUITE
 
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+LEFT_OUT = (
+    *(f"/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")),
+    # PostgreSQL's just-in-time compiler: 190 MB, loaded only where it is there.
+    *("/usr/lib/*/libLLVM*", "/usr/lib/*/libz3*", "/usr/lib/postgresql/*/llvmjit.so", "/usr/lib/postgresql/*/bitcode/*"),
+)
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -35,7 +39,7 @@ class RootFilesystem:
 
     @property
     def tag(self) -> str:
-        parts = [json.dumps([self.name, self.suite, self.include, self.before, self.after, self.settings])]
+        parts = [json.dumps([self.name, self.suite, self.include, self.before, self.after, self.settings, LEFT_OUT])]
         return f"{self.name}-{digest([*parts, tree(self.files) if self.files else ''])}"
 
 
