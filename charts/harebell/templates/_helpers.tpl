@@ -153,6 +153,8 @@ log.console = true
 # Since 4.1 this asks no Kubernetes API: Pod 0 founds the cluster, the others join it.
 cluster_formation.peer_discovery_backend = k8s
 queue_leader_locator = balanced
+# Of the management plugin, which is not there; Prometheus reads the counters themselves.
+management_agent.disable_metrics_collector = true
 disk_free_limit.absolute = {{ .diskFreeLimit }}
 {{- with dig "limits" "memory" "" .resources }}
 vm_memory_high_watermark.absolute = {{ mulf (include "harebell.bytes" .) 0.6 | int64 }}
@@ -162,4 +164,11 @@ raft.wal_max_size_bytes = 33554432
 {{- with .extraConfig }}
 {{ trim . }}
 {{- end }}
+{{- end }}
+
+{{- /* Some agent type that is served, for the example in NOTES.txt. */}}
+{{- define "harebell.firstType" -}}
+{{- $types := list }}
+{{- range $name, $pool := .Values.agents }}{{ if $pool }}{{ $types = append $types (default $name $pool.type) }}{{ end }}{{ end }}
+{{- first (append $types "text") }}
 {{- end }}

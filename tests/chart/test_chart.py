@@ -1,0 +1,473 @@
+"""The Helm chart, as rendered: what must hold whatever the values are. No cluster is asked."""
+
+import base64
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harebell_crds.task import MAX_PAYLOAD_BYTES
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CHART = REPOSITORY / "charts" / "harebell"
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+
+# A first run may have to build helm.
+pytestmark = pytest.mark.timeout(900)
+
+EXTERNAL = {
+    "rabbitmq": {
+        "embedded": {"enabled": False},
+        "external": {"existingSecret": "my-broker", "caKey": "ca.pem"},
+    },
+    "postgresql": {"embedded": {"enabled": False}, "external": {"existingSecret": "my-database"}},
+    "api": {"existingSecret": "my-keys"},
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "external": EXTERNAL,
+    "cluster": {"rabbitmq": {"embedded": {"replicas": 3}}},
+    "exposed": {"api": {"ingress": {"enabled": True, "host": "bell.example.org"}}},
+    "pools": {
+        "imagePullSecrets": [{"name": "registry"}],
+        "agents": {
+            "text": None,
+            "gpu": {
+                "type": "llm",
+                "replicas": 5,
+                "concurrency": 4,
+                "drainSeconds": 120,
+                "image": {
+                    "registry": "registry.example.org:5000",
+                    "repository": "me/agent",
+                    "digest": DIGEST,
+                },
+                "module": "my.agents:llm",
+                "commandAllow": [["df"], ["git", "status"]],
+                "env": [{"name": "MODE", "value": "fast"}],
+                "nodeSelector": {"gpu": "yes"},
+                "tolerations": [{"key": "gpu", "operator": "Exists"}],
+                "resources": {"limits": {"memory": "1Gi", "nvidia.com/gpu": 1}},
+            },
+        },
+    },
+}
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+
+
+@functools.cache
+def helm() -> str:
+    found = os.environ.get("HAREBELL_HELM") or shutil.which("helm")
+    if found:
+        return found
+    command = [sys.executable, "-m", "tests.cluster", "tool", "helm"]
+    return subprocess.run(
+        command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
+
+
+def run_helm(*args: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    # No kubeconfig: a test of files must not depend on, or reach, a cluster.
+    env = os.environ | {"KUBECONFIG": os.devnull}
+    command = [helm(), *args, "--values", "-"]
+    return subprocess.run(
+        command, input=json.dumps(values), env=env, capture_output=True, text=True, check=False
+    )
+
+
+@functools.cache
+def _render(values: str, release: str, namespace: str) -> list[dict[str, Any]]:
+    done = run_helm("template", release, str(CHART), "--namespace", namespace, values=json.loads(values))
+    assert done.returncode == 0, done.stderr
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+def render(
+    values: dict[str, Any] | None = None, release: str = "bell", namespace: str = "agents"
+) -> list[dict[str, Any]]:
+    return _render(json.dumps(values or {}), release, namespace)
+
+
+def of_kind(resources: list[dict[str, Any]], *kinds: str) -> dict[str, dict[str, Any]]:
+    return {each["metadata"]["name"]: each for each in resources if each["kind"] in kinds}
+
+
+def pods(resources: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Pod templates by their owner's name."""
+    return {n: w["spec"]["template"] for n, w in of_kind(resources, "Deployment", "StatefulSet").items()}
+
+
+def containers(resources: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, pod in pods(resources).items():
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+            yield f"{name}/{container['name']}", container
+
+
+def environment(resources: list[dict[str, Any]], container: str) -> dict[str, Any]:
+    env = dict(containers(resources))[container]["env"]
+    assert len({each["name"] for each in env}) == len(env)
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in env}
+
+
+def secret_texts(resources: list[dict[str, Any]]) -> Iterator[str]:
+    for secret in of_kind(resources, "Secret").values():
+        yield from secret.get("stringData", {}).values()
+        yield from (base64.b64decode(value).decode() for value in secret.get("data", {}).values())
+
+
+@every_variant
+def test_lint(variant: str) -> None:
+    done = run_helm("lint", "--strict", str(CHART), values=VARIANTS[variant])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@every_variant
+def test_pod_security_restricted(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    for name, pod in pods(resources).items():
+        spec = pod["spec"]
+        security = spec["securityContext"]
+        assert security["runAsNonRoot"] is True, name
+        assert security["runAsUser"] == (999 if name.endswith(("-rabbitmq", "-postgresql")) else 65532), name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
+        kinds = {key for volume in spec["volumes"] for key in volume} - {"name"}
+        assert kinds <= {"secret", "configMap", "projected", "emptyDir"}, name
+    for name, container in containers(resources):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
+
+
+@every_variant
+def test_every_container_can_be_watched_and_bounded(variant: str) -> None:
+    for name, container in containers(render(VARIANTS[variant])):
+        named = {port["name"] for port in container["ports"]}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            action = container[probe].get("httpGet") or container[probe].get("tcpSocket")
+            assert action is None or action["port"] in named, name
+        assert container["resources"]["limits"]["memory"], name
+        assert "cpu" not in container["resources"]["limits"], name
+        assert container["imagePullPolicy"] == "IfNotPresent", name
+
+
+@every_variant
+def test_the_operator_alone_has_a_token(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    tokens = {name: pod["spec"]["automountServiceAccountToken"] for name, pod in pods(resources).items()}
+    assert tokens.pop("bell-harebell-operator") is True
+    assert not any(tokens.values()), tokens
+    (account,) = of_kind(resources, "ServiceAccount").values()
+    assert account["automountServiceAccountToken"] is False
+
+
+def test_rights() -> None:
+    resources = render()
+    assert not of_kind(resources, "ClusterRole", "ClusterRoleBinding")
+    (role,) = of_kind(resources, "Role").values()
+    granted = {
+        f"{group}/{resource}".lstrip("/"): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    change = {"create", "patch", "delete"}
+    look = {"get", "list", "watch"}
+    assert granted == {
+        "harebell.dev/tasks": look | change,
+        "harebell.dev/agents": look | change,
+        "harebell.dev/tasks/status": {"patch"},
+        "harebell.dev/agents/status": {"patch"},
+        "pods": look,
+        "events": {"create", "patch"},
+        "events.k8s.io/events": {"create", "patch"},
+        "coordination.k8s.io/leases": look | {"create", "update", "patch"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("bell", "one"), ("bell", "two")),
+        (("bell", "one"), ("ring", "one")),
+        (("b-c", "a"), ("c", "a-b")),
+        (("b.c", "a"), ("c", "a-b")),
+    ],
+)
+def test_two_releases_share_no_cluster_scoped_name(first: tuple[str, str], second: tuple[str, str]) -> None:
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    names = [set(of_kind(render(None, *each), *kinds)) for each in (first, second)]
+    assert names[0]
+    assert not names[0] & names[1]
+
+
+@every_variant
+def test_nothing_else_is_cluster_scoped_or_elsewhere(variant: str) -> None:
+    namespaced = {
+        *("Deployment", "StatefulSet", "Service", "ServiceAccount", "Secret", "ConfigMap"),
+        *("Role", "RoleBinding", "Ingress", "PodDisruptionBudget"),
+    }
+    for resource in render(VARIANTS[variant]):
+        if not resource["kind"].startswith("ValidatingAdmissionPolicy"):
+            assert resource["kind"] in namespaced
+            assert resource["metadata"].get("namespace", "agents") == "agents"
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"agent": {}}, "agent"),
+        ({"agents": {"text": {"replica": 1}}}, "replica"),
+        ({"agents": {"Text": {}}}, "Text"),
+        ({"agents": {"text": {"type": "a b"}}}, "type"),
+        ({"agents": {"text": {"concurrency": 0}}}, "concurrency"),
+        ({"agents": {"text": {"commandAllow": ["df"]}}}, "commandAllow"),
+        ({"agents": {"text": {"commandAllow": [[]]}}}, "commandAllow"),
+        ({"operator": {"image": {"digest": "latest"}}}, "digest"),
+        ({"rabbitmq": {"embedded": {"replicas": 2}}}, "replicas"),
+        ({"rabbitmq": {"embedded": {"persistence": {"whenDeleted": "delete"}}}}, "whenDeleted"),
+        ({"rabbitmq": {"embedded": {"enabled": False}}}, "rabbitmq.external.existingSecret"),
+        ({"api": {"ingress": {"path": "/"}}}, "path"),
+        ({"logLevel": "verbose"}, "logLevel"),
+    ],
+)
+def test_mistakes_are_refused(values: dict[str, Any], complaint: str) -> None:
+    done = run_helm("template", "bell", str(CHART), values=values)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_every_value_the_schema_knows_is_explained_in_the_values_file() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def walk(part: dict[str, Any], values: Any, path: str) -> Iterator[str]:
+        if "$ref" in part:
+            part = schema["$defs"][part["$ref"].rsplit("/", 1)[1]]
+        for name, inner in part.get("properties", {}).items():
+            if not isinstance(values, dict) or name not in values:
+                yield f"{path}{name}"
+            else:
+                yield from walk(inner, values[name], f"{path}{name}.")
+
+    unexplained = set(walk(schema, yaml.safe_load((CHART / "values.yaml").read_text()), ""))
+    # Helm's own, and a field of Kubernetes that stays possible.
+    assert {
+        each for each in unexplained if each != "global" and not each.endswith(".resources.claims")
+    } == set()
+
+
+def test_images() -> None:
+    def images(values: dict[str, Any]) -> dict[str, str]:
+        return {name.removeprefix("bell-harebell-"): c["image"] for name, c in containers(render(values))}
+
+    plain = images({})
+    assert plain["operator/operator"] == plain["operator/api"] == "harebell/control-plane:0.1.0"
+    assert plain["agent-text/agent"] == "harebell/agent:0.1.0"
+    assert plain["rabbitmq/rabbitmq"] == "rabbitmq:4.3"
+    assert plain["postgresql/postgresql"] == "postgres:17"
+    chosen = {"registry": "r.example.org:5000", "tag": "7", "digest": DIGEST}
+    pinned = images({"operator": {"image": chosen}, "agentDefaults": {"image": chosen | {"digest": ""}}})
+    assert pinned["operator/operator"] == f"r.example.org:5000/harebell/control-plane@{DIGEST}"
+    assert pinned["agent-text/agent"] == "r.example.org:5000/harebell/agent:7"
+
+
+def test_external_services() -> None:
+    resources = render(EXTERNAL)
+    assert not of_kind(resources, "StatefulSet", "Secret", "ConfigMap")
+    for name, pod in pods(resources).items():
+        (amqp,) = (volume for volume in pod["spec"]["volumes"] if volume["name"] == "amqp")
+        assert amqp["secret"]["secretName"] == "my-broker", name
+        assert {"key": "ca.pem", "path": "ca.crt"} in amqp["secret"]["items"], name
+    for container in ("bell-harebell-operator/operator", "bell-harebell-agent-text/agent"):
+        assert environment(resources, container)["HAREBELL_AMQP_CA_FILE"] == "/etc/harebell/amqp/ca.crt"
+
+
+@every_variant
+def test_secrets_stay_in_secrets(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    secrets = {word for text in secret_texts(resources) for word in re.findall(r"\w{32,}", text)}
+    rest = json.dumps([each for each in resources if each["kind"] != "Secret"])
+    assert not [secret for secret in secrets if secret in rest]
+    for name, container in containers(resources):
+        for variable in container["env"]:
+            if re.search("PASS|KEY|TOKEN|SECRET|COOKIE|URL", variable["name"]):
+                assert variable["name"].endswith("_FILE"), name
+
+
+def test_generated_secrets() -> None:
+    secrets = {
+        name.removeprefix("bell-harebell-"): secret for name, secret in of_kind(render(), "Secret").items()
+    }
+    keys = base64.b64decode(secrets["api-keys"]["data"]["keys"]).decode()
+    assert re.fullmatch(r"default:\w{40}\n", keys)
+    broker, database = secrets["rabbitmq"]["stringData"], secrets["postgresql"]["stringData"]
+    assert broker["url"] == (
+        f"amqp://harebell:{broker['password']}@bell-harebell-rabbitmq.agents.svc:5672/harebell"
+    )
+    assert f"default_pass = {broker['password']}\n" in broker["user.conf"]
+    assert database["url"] == (
+        f"postgresql://harebell:{database['password']}@bell-harebell-postgresql.agents.svc:5432/harebell"
+    )
+    made = [broker["password"], broker["erlang-cookie"], database["password"], keys]
+    assert len(set(made)) == len(made)
+    assert min(map(len, made)) >= 32
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_passwords_stay_as_long_as_the_volumes(kept: bool) -> None:
+    persistence = {"persistence": {"whenDeleted": "Retain" if kept else "Delete"}}
+    resources = render({"rabbitmq": {"embedded": persistence}, "postgresql": {"embedded": persistence}})
+    for name, workload in of_kind(resources, "StatefulSet").items():
+        policy = workload["spec"]["persistentVolumeClaimRetentionPolicy"]
+        assert policy["whenDeleted"] == persistence["persistence"]["whenDeleted"]
+        annotations = of_kind(resources, "Secret")[name]["metadata"].get("annotations", {})
+        assert (annotations.get("helm.sh/resource-policy") == "keep") is kept
+
+
+@every_variant
+def test_what_is_mounted_exists(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    keys = {
+        (kind, name): {*each.get("data", {}), *each.get("stringData", {})}
+        for kind in ("Secret", "ConfigMap")
+        for name, each in of_kind(resources, kind).items()
+    }
+    for name, pod in pods(resources).items():
+        for volume in pod["spec"]["volumes"]:
+            for source in volume.get("projected", {}).get("sources", [volume]):
+                if "configMap" in source:
+                    assert ("ConfigMap", source["configMap"]["name"]) in keys, name
+                if "secret" in source:
+                    secret = source["secret"]
+                    wanted = secret.get("secretName") or secret["name"]
+                    if not wanted.startswith("my-"):
+                        assert {item["key"] for item in secret["items"]} <= keys["Secret", wanted], name
+
+
+@every_variant
+def test_services_and_selectors_find_pods(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    templates = pods(resources)
+    for name, workload in of_kind(resources, "Deployment", "StatefulSet").items():
+        selector = workload["spec"]["selector"]["matchLabels"]
+        found = [n for n, p in templates.items() if selector.items() <= p["metadata"]["labels"].items()]
+        assert found == [name]
+    for name, service in of_kind(resources, "Service").items():
+        selector = service["spec"]["selector"]
+        (pod,) = (p for p in templates.values() if selector.items() <= p["metadata"]["labels"].items())
+        ports = {port["name"] for container in pod["spec"]["containers"] for port in container["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, name
+
+
+def test_a_pool_of_agents() -> None:
+    resources = render(VARIANTS["pools"])
+    assert sorted(n for n in pods(resources) if "-agent-" in n) == [
+        "bell-harebell-agent-gpu",
+        "bell-harebell-agent-infra",
+    ]
+    deployment = of_kind(resources, "Deployment")["bell-harebell-agent-gpu"]["spec"]
+    pod = deployment["template"]
+    assert deployment["replicas"] == 5
+    assert pod["metadata"]["labels"]["harebell.dev/agent-type"] == "llm"
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 130
+    assert pod["spec"]["nodeSelector"] == {"gpu": "yes"}
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["spec"]["containers"][0]["image"] == f"registry.example.org:5000/me/agent@{DIGEST}"
+    # Given limits join the default ones.
+    assert pod["spec"]["containers"][0]["resources"]["limits"] == {"memory": "1Gi", "nvidia.com/gpu": 1}
+    env = environment(resources, "bell-harebell-agent-gpu/agent")
+    fields = {name: value["fieldRef"]["fieldPath"] for name, value in env.items() if isinstance(value, dict)}
+    assert fields == {
+        "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
+        "POD_UID": "metadata.uid",
+        "NODE_NAME": "spec.nodeName",
+    }
+    assert json.loads(env["HAREBELL_COMMAND_ALLOW"]) == [["df"], ["git", "status"]]
+    assert {name: env[name] for name in env if name not in {*fields, "HAREBELL_COMMAND_ALLOW"}} == {
+        "HAREBELL_AMQP_URL_FILE": "/etc/harebell/amqp/url",
+        "HAREBELL_AGENT_TYPE": "llm",
+        "HAREBELL_AGENT_CONCURRENCY": "4",
+        "HAREBELL_AGENT_MODULE": "my.agents:llm",
+        "HAREBELL_DRAIN_SECONDS": "120",
+        "HAREBELL_LOG_LEVEL": "INFO",
+        "HAREBELL_PORT": "9091",
+        "MODE": "fast",
+    }
+
+
+def test_a_pool_does_not_change_the_next() -> None:
+    agents = {
+        "infra": {"type": "other", "commandAllow": [["df"]], "resources": {"limits": {"memory": "9Gi"}}}
+    }
+    resources = render({"agents": agents})
+    assert environment(resources, "bell-harebell-agent-text/agent")["HAREBELL_COMMAND_ALLOW"] == "[]"
+    text = dict(containers(resources))["bell-harebell-agent-text/agent"]
+    assert text["resources"]["limits"] == {"memory": "256Mi"}
+
+
+def test_the_ingress_shows_the_api_and_nothing_else() -> None:
+    assert not of_kind(render(), "Ingress")
+    resources = render(VARIANTS["exposed"])
+    (ingress,) = of_kind(resources, "Ingress").values()
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert (rule["host"], path["path"], path["pathType"]) == ("bell.example.org", "/api/v1", "Prefix")
+    backend = path["backend"]["service"]
+    service = of_kind(resources, "Service")[backend["name"]]
+    assert backend["port"] == {"name": service["spec"]["ports"][0]["name"]}
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_rabbitmq(replicas: int) -> None:
+    limits = {"limits": {"memory": "1Gi"}}
+    resources = render({"rabbitmq": {"embedded": {"replicas": replicas, "resources": limits}}})
+    name = "bell-harebell-rabbitmq"
+    config = of_kind(resources, "ConfigMap")[name]["data"]["rabbitmq.conf"]
+    assert f"vm_memory_high_watermark.absolute = {int(0.6 * 2**30)}\n" in config
+    workload = of_kind(resources, "StatefulSet")[name]["spec"]
+    assert (workload["replicas"], workload["podManagementPolicy"]) == (replicas, "Parallel")
+    nodes = of_kind(resources, "Service")[workload["serviceName"]]["spec"]
+    assert nodes["clusterIP"] == "None"
+    assert nodes["publishNotReadyAddresses"] is True
+    assert (name in of_kind(resources, "PodDisruptionBudget")) is (replicas > 1)
+
+
+def test_a_new_configuration_restarts_rabbitmq_and_more_nodes_do_not() -> None:
+    def template(**embedded: Any) -> Any:
+        return pods(render({"rabbitmq": {"embedded": embedded}}))["bell-harebell-rabbitmq"]
+
+    assert template(diskFreeLimit="1GB") != template()
+    assert template(extraConfig="heartbeat = 30") != template()
+    assert template(replicas=3) == template()
+
+
+def test_admission_policy() -> None:
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    resources = render()
+    policy, binding = (next(iter(of_kind(resources, kind).values()))["spec"] for kind in kinds)
+    constraints = policy["matchConstraints"]
+    assert constraints["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "agents"}}
+    (rule,) = constraints["resourceRules"]
+    assert (rule["apiGroups"], rule["resources"]) == (["harebell.dev"], ["tasks"])
+    assert policy["failurePolicy"] == "Fail"
+    assert binding["policyName"] in of_kind(resources, kinds[0])
+    assert str(MAX_PAYLOAD_BYTES) in policy["validations"][0]["expression"]
+    assert all("spec.payload" in validation["message"] for validation in policy["validations"])
+    assert not of_kind(render({"admissionPolicy": {"enabled": False}}), *kinds)
+
+
+@pytest.mark.parametrize("name", ["agents.yaml", "tasks.yaml"])
+def test_definitions_are_the_generated_ones(name: str) -> None:
+    assert (CHART / "crds" / name).read_bytes() == (REPOSITORY / "crds" / name).read_bytes()
