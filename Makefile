@@ -31,11 +31,67 @@ lock: | $(BIN)/uv ## write requirements/*.txt anew
 	$(LOCK) operator/pyproject.toml api/pyproject.toml -o requirements/control-plane.txt
 	$(LOCK) agent-image/pyproject.toml -o requirements/agent.txt
 
+# ---- checks ----------------------------------------------------------------------------------------------
+
 .PHONY: generate
-generate: venv ## write the CRDs from the models
-	$(BIN)/python -m harebell_crds.generate crds charts/harebell/crds
+generate: venv ## write what is generated from the models: CRDs
+	@$(BIN)/python -m harebell_crds.generate crds charts/harebell/crds
 
 .PHONY: format
 format: venv ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+.PHONY: verify
+verify: venv ## regenerate, lint, types, import rules: fails on any difference
+	@$(BIN)/python -m tests.verify
+
+# ---- tests -----------------------------------------------------------------------------------------------
+
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: test
+test: unit chart integration e2e ## everything, from whatever state the machine is in
+
+.PHONY: unit
+unit: venv ## decisions, models, actions: no cluster needed
+	$(PYTEST) tests/unit
+
+.PHONY: chart
+chart: cluster ## the chart as rendered
+	$(PYTEST) tests/chart
+
+.PHONY: integration
+integration: cluster ## each component against the real API server, RabbitMQ and PostgreSQL
+	$(PYTEST) tests/integration
+
+.PHONY: e2e
+e2e: cluster ## the installed chart: real pods, helm, ingress
+	$(PYTEST) tests/e2e
+
+.PHONY: demo
+demo: venv ## from nothing to Tasks done and shown
+	@$(BIN)/python -m tests.demo
+
+# ---- the local cluster -----------------------------------------------------------------------------------
+
+CLUSTER := $(BIN)/python -m tests.cluster
+
+.PHONY: cluster cluster-down cluster-status kubeconfig api-url api-key
+cluster: venv ## a local Kubernetes cluster, built from packages where no image registry is reachable
+	@$(CLUSTER) up
+
+cluster-down: venv ## remove it; the cache stays
+	@$(CLUSTER) down
+
+cluster-status: venv ## what is running
+	@$(CLUSTER) status
+
+kubeconfig: venv ## print the path of the cluster's kubeconfig
+	@$(CLUSTER) kubeconfig
+
+api-url: venv ## print the address of the ingress
+	@$(CLUSTER) ingress-url
+
+api-key: venv ## print the API key of the demonstration's release
+	@$(BIN)/python -m tests.demo.key

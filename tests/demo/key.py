@@ -1,0 +1,9 @@
+"""Prints the API key of the demonstration's release."""
+
+from tests.cluster import api
+from tests.support.release import find
+
+from .story import NAMESPACE, RELEASE
+
+if __name__ == "__main__":
+    print(find(api.get(), RELEASE, NAMESPACE).api_key)

@@ -1,0 +1,54 @@
+"""The real API server, RabbitMQ and PostgreSQL, for suites that bring the component under test themselves."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from tests.cluster import api
+from tests.support.kubectl import Kubectl, run
+from tests.support.servers import Servers, deploy
+
+ROOT = Path(__file__).parents[2]
+SERVERS_NAMESPACE = "harebell-servers"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> api.Cluster:
+    cluster = api.up()
+    os.environ.update(cluster.env)
+    run(cluster, [str(cluster.kubectl), "apply", "--server-side", "-f", str(ROOT / "crds")])
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(cluster: api.Cluster) -> Path:
+    return cluster.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def servers(cluster: api.Cluster) -> Servers:
+    """They stay when the tests are over: the next run finds them, and a new cluster has none."""
+    return deploy(cluster, cluster.images(), SERVERS_NAMESPACE)
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: api.Cluster) -> Iterator[str]:
+    """An empty namespace, deleted afterwards."""
+    name = f"it-{uuid4().hex[:8]}"
+    kubectl = Kubectl(cluster, name)
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def kubectl(cluster: api.Cluster, namespace: str) -> Kubectl:
+    return Kubectl(cluster, namespace)
+
+
+@pytest.fixture(scope="module")
+def amqp_url(servers: Servers, namespace: str) -> str:
+    """A virtual host of the suite's own."""
+    return servers.vhost(namespace)

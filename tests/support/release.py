@@ -1,0 +1,155 @@
+"""An installed release of the chart, as its users see it: kubectl, REST and WebSocket."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from tests.cluster.api import Cluster, Images
+
+from .kubectl import Kubectl, helm
+from .servers import CHART, image_values
+from .waiting import until
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the REST API answered."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release and how to reach it. ``host`` is the name the ingress routes by."""
+
+    name: str
+    kubectl: Kubectl
+    url: str
+    host: str
+    api_key: str
+
+    def rest(
+        self, method: str, path: str, body: Any = None, key: str | None = None, **headers: str
+    ) -> Answer:
+        """Call the REST API through the ingress."""
+        request = Request(
+            f"{self.url}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Host": self.host,
+                "Authorization": f"Bearer {self.api_key if key is None else key}",
+                "Content-Type": "application/json",
+                **headers,
+            },
+        )
+        try:
+            with urlopen(request, timeout=30) as response:
+                return Answer(response.status, _parsed(response.read()), dict(response.headers))
+        except HTTPError as error:
+            return Answer(error.code, _parsed(error.read()), dict(error.headers))
+
+    def task(self, name: str) -> dict[str, Any]:
+        """Return a Task."""
+        return self.kubectl.get("task", name)
+
+    def phase(self, name: str) -> str | None:
+        """Return a Task's phase."""
+        found: str | None = self.task(name).get("status", {}).get("phase")
+        return found
+
+    def finished(self, name: str, seconds: float = 60) -> dict[str, Any]:
+        """Wait until a Task is finished and return its status."""
+
+        def status() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.task(name).get("status", {})
+            return found if found.get("completedAt") else None
+
+        return until(f"Task {name} to finish", status, seconds)
+
+    def metric(self, pod: str, port: int, name: str) -> float:
+        """Return one unlabelled metric of a Pod, read through the API server."""
+        path = f"/api/v1/namespaces/{self.kubectl.namespace}/pods/{pod}:{port}/proxy/metrics"
+        text = self.kubectl("get", "--raw", path)
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        if found is None:
+            raise LookupError(f"{pod}:{port} has no metric {name}")
+        return float(found.group(1))
+
+    def pods(self, component: str) -> list[str]:
+        """Return the names of the running Pods of a component."""
+        selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
+        return [
+            p["metadata"]["name"]
+            for p in self.kubectl.items("pods", "-l", selector)
+            if p["status"]["phase"] == "Running" and "deletionTimestamp" not in p["metadata"]
+        ]
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def manifest(name: str, agent_type: str = "text", action: str = "echo", **spec: Any) -> dict[str, Any]:
+    """Return a Task to apply."""
+    return {
+        "apiVersion": "harebell.dev/v1alpha1",
+        "kind": "Task",
+        "metadata": {"name": name},
+        "spec": {"agentType": agent_type, "action": action, **spec},
+    }
+
+
+def install(cluster: Cluster, images: Images, name: str, namespace: str, *arguments: str) -> Release:
+    """Install or upgrade the chart where ``restricted`` is enforced, and wait until it is ready."""
+    kubectl = Kubectl(cluster, namespace)
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+    )
+    host = f"{namespace}.example.com"
+    # Helm installs CRDs but never upgrades them.
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds"))
+    helm(
+        cluster, "upgrade", "--install", name, str(CHART), "-n", namespace, "--wait", "--timeout", "4m",
+        "--set", "api.ingress.enabled=true", "--set", f"api.ingress.host={host}",
+        *image_values(images), *arguments,
+    )  # fmt: skip
+    return find(cluster, name, namespace)
+
+
+def find(cluster: Cluster, name: str, namespace: str) -> Release:
+    """Return a release that is installed."""
+    kubectl = Kubectl(cluster, namespace)
+    selector = f"app.kubernetes.io/instance={name}"
+    ingress = kubectl.items("ingress", "-l", selector)[0]
+    host = ingress["spec"]["rules"][0]["host"]
+    secrets = [s for s in kubectl.items("secrets", "-l", selector) if "keys" in s.get("data", {})]
+    key = base64.b64decode(secrets[0]["data"]["keys"]).decode().split()[0].split(":", 1)[-1]
+    return Release(name, kubectl, cluster.ingress_url, host, key)
+
+
+@contextmanager
+def installed(
+    cluster: Cluster, images: Images, name: str, namespace: str, *arguments: str
+) -> Iterator[Release]:
+    """Install a release for the time of the block, then remove it and its namespace."""
+    kubectl = Kubectl(cluster, namespace)
+    try:
+        yield install(cluster, images, name, namespace, *arguments)
+    finally:
+        if kubectl("get", "namespace", namespace, "--ignore-not-found", "-o", "name"):
+            helm(cluster, "uninstall", name, "-n", namespace, "--ignore-not-found")
+            kubectl("delete", "namespace", namespace, "--timeout=60s")
+            cluster.reclaim()

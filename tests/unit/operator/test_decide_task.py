@@ -1,0 +1,276 @@
+"""Tables over the decision about a Task: what was observed, what follows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from harebell_bus.envelopes import (
+    AgentRef,
+    Cancelled,
+    Failed,
+    Interrupted,
+    Progressed,
+    Reply,
+    Started,
+    Succeeded,
+    TaskRef,
+)
+from harebell_crds.conditions import ConditionStatus, find_condition
+from harebell_crds.task import AttemptOutcome, CancelMode, TaskPhase, TaskSpec, TaskStatus
+from harebell_operator.decide.observation import Sighting, Supply, TaskDecision, TaskObservation
+from harebell_operator.decide.task import BROKER_DOWN, DEADLINE_GRACE, decide
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+REF = TaskRef(namespace="ns", name="t", uid="uid-1")
+ANNA = AgentRef(id="anna", instance="a1")
+BERT = AgentRef(id="bert", instance="b1")
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def said(kind: type[Any], agent: AgentRef = ANNA, attempt: int = 1, seconds: float = 1, **more: Any) -> Reply:
+    reply: Reply = kind(task=REF, attempt=attempt, agent=agent, at=at(seconds), **more)
+    return reply
+
+
+def observed(
+    status: TaskStatus | None = None,
+    replies: tuple[Reply, ...] = (),
+    sighting: Sighting = Sighting.WORKING,
+    supply: Supply = Supply(online=1, idle=1),
+    broker_error: str | None = None,
+    **spec: Any,
+) -> TaskObservation:
+    return TaskObservation(
+        uid="uid-1",
+        generation=1,
+        created_at=T0,
+        spec=TaskSpec(agent_type="text", action="echo", **spec),
+        status=status or TaskStatus(),
+        replies=replies,
+        sighting=sighting,
+        supply=supply,
+        broker_error=broker_error,
+        cancel_sent_at=None,
+    )
+
+
+def queued_status(**spec: Any) -> TaskStatus:
+    return decide(observed(**spec), at(0)).status
+
+
+def running_status(agent: AgentRef = ANNA, **spec: Any) -> TaskStatus:
+    return decide(observed(queued_status(**spec), (said(Started, agent),), **spec), at(1)).status
+
+
+def failed_status(times: int, **spec: Any) -> TaskDecision:
+    """The decision after ``times`` failed attempts in a row, each retried when due."""
+    decision = decide(observed(**spec), at(0))
+    for n in range(1, times + 1):
+        failure = said(Failed, attempt=n, seconds=1000 * n, code="Boom", message="no")
+        decision = decide(observed(decision.status, (failure,), **spec), at(1000 * n))
+        if n < times:
+            decision = decide(observed(decision.status, **spec), at(1000 * n + 900))
+            assert decision.publish
+    return decision
+
+
+class TestPublishing:
+    def test_a_new_task_is_published_as_attempt_1(self) -> None:
+        decision = decide(observed(), at(0))
+        assert (decision.publish, decision.status.phase, decision.status.attempt) == (
+            True,
+            TaskPhase.QUEUED,
+            1,
+        )
+
+    def test_it_waits_while_the_broker_is_down_and_says_so(self) -> None:
+        decision = decide(observed(broker_error="refused"), at(0))
+        assert not decision.publish
+        assert decision.status.phase == TaskPhase.PENDING
+        assert decision.status.reason == "BrokerUnreachable"
+        started = find_condition(decision.status.conditions, "Started")
+        assert started
+        assert (started.status, started.message) == (ConditionStatus.FALSE, BROKER_DOWN)
+        assert decide(observed(decision.status), at(60)).publish
+
+    @pytest.mark.parametrize(
+        ("supply", "reason"),
+        [
+            (Supply(online=0, idle=0), "NoAgent"),
+            (Supply(online=3, idle=0), "AgentsBusy"),
+            (Supply(online=3, idle=1), "WaitingForAgent"),
+        ],
+    )
+    def test_a_queued_task_says_why_it_waits(self, supply: Supply, reason: str) -> None:
+        assert decide(observed(queued_status(), supply=supply), at(5)).status.reason == reason
+
+    def test_a_queued_task_is_not_published_again(self) -> None:
+        assert not decide(observed(queued_status()), at(5)).publish
+
+
+class TestReplies:
+    def test_started_then_progress_then_success(self) -> None:
+        status = running_status()
+        assert (status.phase, status.agent_name, status.agent_instance) == (TaskPhase.RUNNING, "anna", "a1")
+        status = decide(observed(status, (said(Progressed, percent=40, message="half"),)), at(2)).status
+        assert status.progress
+        assert status.progress.percent == 40
+        decision = decide(observed(status, (said(Succeeded, result={"n": 1}),)), at(3))
+        assert decision.status.phase == TaskPhase.SUCCEEDED
+        assert decision.status.result == {"n": 1}
+        assert decision.status.attempts[0].outcome == AttemptOutcome.SUCCEEDED
+        complete = find_condition(decision.status.conditions, "Complete")
+        assert complete
+        assert complete.status == ConditionStatus.TRUE
+
+    def test_all_replies_at_once_give_one_final_status(self) -> None:
+        replies = (said(Started), said(Progressed, percent=5), said(Succeeded, result=1))
+        assert decide(observed(queued_status(), replies), at(2)).status.phase == TaskPhase.SUCCEEDED
+
+    def test_a_success_without_its_start_counts(self) -> None:
+        status = decide(observed(queued_status(), (said(Succeeded, result=1),)), at(2)).status
+        assert (status.phase, status.agent_name) == (TaskPhase.SUCCEEDED, "anna")
+
+    def test_a_second_agent_with_the_same_attempt_is_told_to_stop(self) -> None:
+        status = running_status()
+        decision = decide(observed(status, (said(Started, BERT),)), at(2))
+        assert decision.status == status
+        assert [(o.agent_id, o.attempt) for o in decision.stop] == [("bert", 1)]
+        assert decide(observed(status, (said(Succeeded, BERT, result=0),)), at(3)).status == status
+
+    def test_words_of_an_earlier_attempt_change_nothing(self) -> None:
+        retried = decide(observed(failed_status(1).status), at(5000)).status
+        assert retried.attempt == 2
+        late = said(Succeeded, attempt=1, result="late")
+        decision = decide(observed(retried, (late,)), at(5001))
+        assert decision.status.phase == TaskPhase.QUEUED
+        assert decision.stale_replies == 1
+
+    @pytest.mark.parametrize("kind", [Started, Succeeded, Interrupted, Cancelled])
+    def test_a_terminal_task_stays_as_it_is(self, kind: type[Any]) -> None:
+        done = decide(observed(running_status(), (said(Succeeded, result=1),)), at(3)).status
+        decision = decide(observed(done, (said(kind, BERT, attempt=2),)), at(4))
+        assert decision.status == done
+        assert bool(decision.stop) == (kind is Started)
+
+    def test_a_start_that_a_dead_operator_published_is_adopted(self) -> None:
+        status = decide(observed(None, (said(Started),)), at(2)).status
+        assert (status.phase, status.attempt) == (TaskPhase.RUNNING, 1)
+
+
+class TestRetries:
+    def test_dead_lettered_after_one_and_n_attempts(self) -> None:
+        third = failed_status(3, retry_policy={"maxRetries": 3})
+        assert third.status.phase == TaskPhase.PENDING
+        fourth = failed_status(4, retry_policy={"maxRetries": 3})
+        assert fourth.status.phase == TaskPhase.DEAD_LETTERED
+        assert fourth.dead_letter
+        assert [a.attempt for a in fourth.status.attempts] == [1, 2, 3, 4]
+
+    def test_the_wait_doubles(self) -> None:
+        waits = []
+        for n in (1, 2, 3):
+            decision = failed_status(n)
+            due = decision.status.next_attempt_time
+            assert due
+            waits.append((due - at(1000 * n)).total_seconds())
+            assert decision.wake_at == due
+        assert 0.75 <= waits[0] <= 1
+        assert 1.5 <= waits[1] <= 2
+        assert 3 <= waits[2] <= 4
+
+    def test_not_retryable_fails_at_once(self) -> None:
+        failure = said(Failed, code="InvalidPayload", message="text is missing", retryable=False)
+        status = decide(observed(running_status(), (failure,)), at(2)).status
+        assert (status.phase, status.reason) == (TaskPhase.FAILED, "InvalidPayload")
+
+    def test_handed_back_work_runs_again_at_once_and_does_not_count(self) -> None:
+        decision = decide(
+            observed(running_status(), (said(Interrupted),), retry_policy={"maxRetries": 0}), at(2)
+        )
+        assert decision.publish
+        assert (decision.status.attempt, decision.status.failures) == (2, 0)
+        assert decision.status.attempts[0].outcome == AttemptOutcome.INTERRUPTED
+
+    @pytest.mark.parametrize(
+        ("sighting", "lost"),
+        [
+            (Sighting.UNKNOWN, False),
+            (Sighting.WORKING, False),
+            (Sighting.GONE, True),
+            (Sighting.FORGOT, True),
+        ],
+    )
+    def test_a_lost_agent_ends_the_attempt(self, sighting: Sighting, lost: bool) -> None:
+        decision = decide(observed(running_status(), sighting=sighting), at(9))
+        assert (decision.status.phase == TaskPhase.PENDING) == lost
+        if lost:
+            assert decision.status.attempts[0].outcome == AttemptOutcome.LOST
+            again = decide(observed(decision.status, sighting=sighting), at(60))
+            assert (again.publish, again.status.attempt) == (True, 2)
+
+    def test_an_outcome_that_arrived_in_time_beats_the_loss(self) -> None:
+        obs = observed(running_status(), (said(Succeeded, result=1),), sighting=Sighting.GONE)
+        assert decide(obs, at(9)).status.phase == TaskPhase.SUCCEEDED
+
+
+class TestCancel:
+    @pytest.mark.parametrize("mode", list(CancelMode))
+    def test_waiting_work_is_cancelled_at_once(self, mode: CancelMode) -> None:
+        for status in (TaskStatus(), queued_status(), failed_status(1).status):
+            decision = decide(observed(status, cancel=mode), at(2000))
+            assert decision.status.phase == TaskPhase.CANCELLED
+            assert not decision.publish
+
+    def test_graceful_waits_for_the_agent(self) -> None:
+        status = running_status()
+        decision = decide(observed(status, cancel="Graceful"), at(2))
+        assert decision.status.phase == TaskPhase.RUNNING
+        assert [o.mode for o in decision.stop] == [CancelMode.GRACEFUL]
+        repeated = replace(observed(status, cancel="Graceful"), cancel_sent_at=at(2))
+        assert not decide(repeated, at(3)).stop
+        assert decide(repeated, at(8)).stop
+        ended = decide(observed(status, (said(Cancelled),), cancel="Graceful"), at(4)).status
+        assert (ended.phase, ended.attempts[0].outcome) == (TaskPhase.CANCELLED, AttemptOutcome.CANCELLED)
+
+    def test_graceful_holds_when_the_agent_is_gone(self) -> None:
+        decision = decide(observed(running_status(), sighting=Sighting.GONE, cancel="Graceful"), at(9))
+        assert decision.status.phase == TaskPhase.CANCELLED
+
+    def test_immediate_does_not_wait(self) -> None:
+        decision = decide(observed(running_status(), cancel="Immediate"), at(2))
+        assert decision.status.phase == TaskPhase.CANCELLED
+        assert [o.mode for o in decision.stop] == [CancelMode.IMMEDIATE]
+
+    def test_success_that_came_first_wins(self) -> None:
+        obs = observed(running_status(), (said(Succeeded, result=1),), cancel="Immediate")
+        assert decide(obs, at(3)).status.phase == TaskPhase.SUCCEEDED
+
+
+class TestClock:
+    def test_queue_deadline(self) -> None:
+        obs = observed(queued_status(), queue_deadline_seconds=30)
+        assert decide(obs, at(29)).status.phase == TaskPhase.QUEUED
+        late = decide(obs, at(30)).status
+        assert (late.phase, late.reason) == (TaskPhase.FAILED, "QueueDeadlineExceeded")
+
+    def test_active_deadline_backs_up_the_agent(self) -> None:
+        obs = observed(running_status(), active_deadline_seconds=10)
+        limit = at(1) + timedelta(seconds=10) + DEADLINE_GRACE
+        early = decide(obs, limit - timedelta(seconds=1))
+        assert early.status.phase == TaskPhase.RUNNING
+        assert early.wake_at == limit
+        late = decide(obs, limit)
+        assert late.status.reason == "DeadlineExceeded"
+        assert [o.agent_id for o in late.stop] == ["anna"]
+
+    def test_ttl(self) -> None:
+        done = decide(observed(running_status(), (said(Succeeded, result=1),)), at(3)).status
+        obs = observed(done, ttl_seconds_after_finished=100)
+        assert decide(obs, at(50)).wake_at == at(101)
+        assert decide(obs, at(101)).delete

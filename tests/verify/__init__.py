@@ -1,0 +1,1 @@
+"""The checks behind ``make verify``: ``python -m tests.verify``."""
