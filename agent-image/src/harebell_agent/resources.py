@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from harebell_bus.envelopes import Cpu, Gpu, Memory, Resources
+from harebell_bus.link import describe
 
 from .gpus import GpusUnreadableError, read_gpus
 from .threads import in_thread
@@ -21,7 +22,7 @@ CGROUP = Path("/sys/fs/cgroup")
 LEAST_SECONDS = 1.0
 """Utilization over less is noise: the last figure is given again."""
 READ_SECONDS = 5.0
-"""How long to wait for figures: a GPU that hangs in its driver must not silence the agent."""
+"""How long to wait for GPUs: one that hangs in its driver must not silence the agent."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def memory(cgroup: Path = CGROUP) -> Memory:
 
 
 class ResourceReader:
-    """Reads all figures off the event loop, and never waits long for them."""
+    """Reads all figures, and never waits long for them."""
 
     def __init__(
         self,
@@ -89,38 +90,36 @@ class ResourceReader:
         self._gpus = gpus
         self._seconds = seconds
         self._clock = clock
-        self._reading: asyncio.Future[Resources] | None = None
+        self._reading: asyncio.Future[tuple[Gpu, ...]] | None = None
         self._utilization: int | None = None
         self._sample = self._sampled()
 
     async def read(self) -> Resources:
         """Return the figures; what cannot be read is None, with a reason for the GPUs."""
-        if self._reading is None or self._reading.done():
-            self._reading = in_thread(self._read, "resources")
+        cpu, used = self._cpu(), memory(self._cgroup)
         try:
-            async with asyncio.timeout(self._seconds):
-                return await asyncio.shield(self._reading)
+            return Resources(cpu=cpu, memory=used, gpus=await self._read_gpus())
         except TimeoutError:
-            reason = f"the figures were not read within {self._seconds:g} s"
-        except Exception as error:  # noqa: BLE001  (figures are never worth an agent; said once a heartbeat)
-            reason = f"{type(error).__name__}: {error}"
-        logger.warning("resources: %s", reason)
-        return Resources(gpus=None, gpus_reason=reason)
+            reason = f"the driver did not answer within {self._seconds:g} s"
+        except Exception as error:  # noqa: BLE001  (figures are never worth an agent, and the reason is told)
+            reason = str(error) if isinstance(error, GpusUnreadableError) else describe(error)
+        logger.warning("GPUs cannot be read: %s", reason)
+        return Resources(cpu=cpu, memory=used, gpus=None, gpus_reason=reason)
 
-    def _read(self) -> Resources:
+    async def _read_gpus(self) -> tuple[Gpu, ...]:
+        """Read them off the event loop; one thread at a time, however long one hangs."""
+        if self._reading is None or self._reading.done():
+            self._reading = in_thread(self._gpus, "gpus")
+        async with asyncio.timeout(self._seconds):
+            return await asyncio.shield(self._reading)
+
+    def _cpu(self) -> Cpu:
         sample = self._sampled()
         cores = cpu_limit(self._cgroup) or psutil.cpu_count() or None
         if cores and sample.at - self._sample.at >= LEAST_SECONDS:
             self._utilization = utilization(self._sample, sample, cores)
             self._sample = sample
-        cpu = Cpu(cores=cores and max(1, math.ceil(cores)), utilization_percent=self._utilization)
-        gpus: tuple[Gpu, ...] | None = None
-        reason: str | None = None
-        try:
-            gpus = self._gpus()
-        except GpusUnreadableError as error:
-            reason = str(error)
-        return Resources(cpu=cpu, memory=memory(self._cgroup), gpus=gpus, gpus_reason=reason)
+        return Cpu(cores=cores and max(1, math.ceil(cores)), utilization_percent=self._utilization)
 
     def _sampled(self) -> CpuSample:
         limited = cpu_limit(self._cgroup) is not None

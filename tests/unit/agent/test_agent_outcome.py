@@ -1,0 +1,112 @@
+"""What is replied to each ending."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from harebell_agent import PermanentError, RetryableError
+from harebell_agent.outcome import (
+    RESULT_BYTES,
+    BadPayload,
+    Ending,
+    NotOffered,
+    Raised,
+    Returned,
+    StopCause,
+    Stopped,
+    readable,
+    reply_to,
+)
+from harebell_bus.codec import decode_reply, encode
+from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Succeeded
+
+from .support import ME, NOW, TASK
+
+
+class Answer(BaseModel):
+    word_count: int = Field(alias="wordCount")
+
+
+@dataclass
+class Plain:
+    when: datetime
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def reply(ending: Ending) -> Succeeded | Failed | Cancelled | Interrupted:
+    outcome = reply_to(ending, task=TASK, attempt=3, agent=ME, at=NOW)
+    assert decode_reply(encode(outcome)) == outcome
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        (None, None),
+        ({"a": [1, 2.5, "x", None, True]}, {"a": [1, 2.5, "x", None, True]}),
+        (Answer(wordCount=3), {"wordCount": 3}),
+        ([Answer(wordCount=3)], [{"wordCount": 3}]),
+        (Plain(NOW), {"when": "2026-01-19T12:00:00Z"}),
+        ((1, 2), [1, 2]),
+        (Colour.RED, "red"),
+        ("x" * (RESULT_BYTES - 2), "x" * (RESULT_BYTES - 2)),
+    ],
+)
+def test_a_result(value: Any, result: Any) -> None:
+    assert reply(Returned(value)) == Succeeded(task=TASK, attempt=3, agent=ME, at=NOW, result=result)
+
+
+class OutOfMemoryError(Exception):
+    pass
+
+
+cyclic: list[Any] = []
+cyclic.append(cyclic)
+
+FAILURES = [
+    (Returned("x" * (RESULT_BYTES - 1)), "ResultTooLarge", "65537 bytes", False),
+    (Returned("é" * (RESULT_BYTES // 2)), "ResultTooLarge", "65538 bytes", False),
+    (Returned(object()), "InvalidResult", "no form in JSON", False),
+    (Returned(math.nan), "InvalidResult", "no form in JSON", False),
+    (Returned(cyclic), "InvalidResult", "no form in JSON", False),
+    (Returned("\ud800"), "InvalidResult", "no form in JSON", False),
+    (Raised(OutOfMemoryError("GPU 0 is full")), "OutOfMemoryError", "GPU 0 is full", True),
+    (Raised(TimeoutError()), "TimeoutError", "TimeoutError", True),
+    (Raised(SystemExit(3)), "SystemExit", "3", True),
+    (Raised(RetryableError("busy", code="ModelBusy")), "ModelBusy", "busy", True),
+    (Raised(RetryableError("busy")), "RetryableError", "busy", True),
+    (Raised(PermanentError("no such file", code="NotFound")), "NotFound", "no such file", False),
+    (Raised(ValueError("raw \udcff")), "ValueError", "raw \\udcff", True),
+    (Raised(ValueError("x" * 9000)), "ValueError", "x" * 8192, True),
+    (NotOffered("count", ("b", "a")), "UnknownAction", "no action 'count'; it offers a, b", False),
+    (BadPayload("text: Field required"), "InvalidPayload", "text: Field required", False),
+    (Stopped(StopCause.DEADLINE, "ran longer than 5 s"), "DeadlineExceeded", "ran longer than 5 s", False),
+]
+
+
+@pytest.mark.parametrize(("ending", "code", "message", "retryable"), FAILURES, ids=lambda v: str(v)[:30])
+def test_a_failure(ending: Ending, code: str, message: str, retryable: bool) -> None:
+    failed = reply(ending)
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.retryable) == (code, retryable)
+    assert message in failed.message
+    assert len(failed.message) <= 8192
+
+
+def test_a_stop() -> None:
+    assert isinstance(reply(Stopped(StopCause.CANCELLED, "not needed")), Cancelled)
+    interrupted = reply(Stopped(StopCause.SHUTDOWN, "shut down"))
+    assert isinstance(interrupted, Interrupted)
+    assert interrupted.message == "shut down"
+
+
+def test_readable_keeps_what_can_be_read() -> None:
+    assert readable("Größe \U0001f514") == "Größe \U0001f514"

@@ -1,0 +1,276 @@
+"""From a claimed message to a confirmed outcome, without a broker."""
+
+import asyncio
+import threading
+
+import pytest
+from aio_pika.exceptions import ChannelInvalidStateError
+
+from harebell_agent import Context, PermanentError
+from harebell_agent.outcome import StopCause
+from harebell_bus.codec import encode
+from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Succeeded
+from harebell_bus.errors import BrokerUnavailableError, RefusedError, UnroutableError
+from harebell_bus.topology import (
+    ATTEMPT_HEADER,
+    DEAD_LETTERS_EXCHANGE,
+    REASON_HEADER,
+    REPLIES_EXCHANGE,
+    TASK_NAME_HEADER,
+    TASK_NAMESPACE_HEADER,
+)
+
+from .support import ME, TASK, Desk, Message, until, work
+
+HEADERS = {TASK_NAMESPACE_HEADER: TASK.namespace, TASK_NAME_HEADER: TASK.name, ATTEMPT_HEADER: 2}
+
+
+async def test_started_is_confirmed_before_the_message_is_acknowledged_and_the_action_runs() -> None:
+    desk = Desk()
+    seen: list[tuple[list[str], str]] = []
+    message = Message(encode(work()))
+
+    @desk.agent.action("act")
+    async def act(ctx: Context, payload: dict[str, int]) -> dict[str, int]:
+        seen.append((desk.broker.kinds(), message.settled))
+        return {"n": 1}
+
+    await desk.take(message)
+    assert await desk.finished() == Succeeded(
+        task=TASK, attempt=1, agent=ME, at=desk.broker.all(Succeeded)[0].at, result={"n": 1}
+    )
+    assert seen == [(["Started"], "ack")]
+    assert [(p.exchange, p.message_id, p.correlation_id, p.persistent) for p in desk.broker.published] == [
+        (REPLIES_EXCHANGE, f"{TASK.uid}.1.{ME.instance}.started", TASK.uid, True),
+        (REPLIES_EXCHANGE, f"{TASK.uid}.1.{ME.instance}.succeeded", TASK.uid, True),
+    ]
+    assert desk.metrics.registry.get_sample_value(
+        "harebell_agent_tasks_total", {"action": "act", "outcome": "Succeeded"}
+    ) == 1  # fmt: skip
+
+
+async def test_what_is_not_confirmed_as_started_is_not_run_and_goes_back() -> None:
+    desk = Desk()
+    ran: list[int] = []
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> None:
+        ran.append(ctx.attempt)
+
+    desk.broker.failing = [BrokerUnavailableError("no confirm")]
+    message = Message(encode(work()))
+    with pytest.raises(BrokerUnavailableError):
+        await desk.take(message)
+    assert (message.settled, len(desk.inflight), ran) == ("requeue", 0, [])
+
+    await desk.take(work())
+    await desk.finished()
+    assert ran == [1]
+
+
+async def test_a_lost_acknowledgement_does_not_stop_what_is_confirmed_as_started() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> None:
+        return None
+
+    await desk.take(Message(encode(work()), lost=ChannelInvalidStateError("closed")))
+    assert isinstance(await desk.finished(), Succeeded)
+
+
+async def test_an_attempt_delivered_again_is_dropped_while_it_runs_and_after() -> None:
+    desk = Desk()
+    going = asyncio.Event()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> None:
+        await going.wait()
+
+    await desk.take(work())
+    again, permit = await desk.take(work())
+    assert (again.settled, permit.taken) == ("ack", False)
+    going.set()
+    await desk.finished()
+    again, _ = await desk.take(work())
+    assert again.settled == "ack"
+    assert desk.broker.kinds() == ["Started", "Succeeded"]
+
+
+async def test_another_attempt_at_the_same_task_is_worked_on() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> int:
+        return ctx.attempt
+
+    await desk.take(work())
+    await desk.take(work(attempt=2))
+    await until(lambda: desk.released == 2)
+    assert [s.result for s in desk.broker.all(Succeeded)] == [1, 2]
+
+
+async def test_an_outcome_is_published_until_confirmed_and_current_until_then() -> None:
+    desk = Desk()
+    went: list[int] = []
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> None:
+        went.append(len(desk.inflight.current()))
+        desk.broker.failing = [
+            BrokerUnavailableError("gone"),
+            UnroutableError("no queue"),
+            RefusedError("no room"),
+        ]
+
+    await desk.take(work())
+    assert desk.inflight.current()[0].attempt == 1
+    await desk.finished()
+    assert went == [1]
+    assert len(desk.pauses) == 3
+    assert desk.pauses == sorted(desk.pauses)
+    assert desk.broker.kinds() == ["Started", "Succeeded"]
+    assert desk.inflight.current() == ()
+
+
+async def test_an_unknown_action_names_those_there_are() -> None:
+    desk = Desk()
+
+    @desk.agent.action("text.count")
+    async def act(ctx: Context) -> None:
+        return None
+
+    await desk.take(work("text.cuont"))
+    failed = await desk.finished()
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.retryable) == ("UnknownAction", False)
+    assert "text.count" in failed.message
+    assert desk.metrics.registry.get_sample_value(
+        "harebell_agent_tasks_total", {"action": "unknown", "outcome": "Failed"}
+    ) == 1  # fmt: skip
+
+
+async def test_an_unreadable_message_goes_to_the_dead_letters_as_it_came() -> None:
+    desk = Desk()
+    message = Message(
+        b'{"kind": "Work", "version": 9', {**HEADERS, "x-death": [{"count": 1}]}, correlation_id=TASK.uid
+    )
+    _, permit = await desk.take(message)
+    assert (message.settled, permit.taken) == ("ack", False)
+    letter, reply = desk.broker.published
+    assert (letter.exchange, letter.message, letter.persistent) == (
+        DEAD_LETTERS_EXCHANGE,
+        message.body,
+        True,
+    )
+    assert letter.headers[ATTEMPT_HEADER] == 2
+    assert "Invalid JSON" in str(letter.headers[REASON_HEADER])
+    failed = reply.message
+    assert isinstance(failed, Failed)
+    assert (failed.task, failed.attempt, failed.code, failed.retryable) == (
+        TASK, 2, "UnreadableMessage", False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {**HEADERS, ATTEMPT_HEADER: "2"}, {**HEADERS, ATTEMPT_HEADER: 0}, {ATTEMPT_HEADER: True}]
+)
+async def test_an_unreadable_message_about_nothing_known_is_only_buried(headers: dict[str, object]) -> None:
+    desk = Desk()
+    message, _ = await desk.take(Message(b"\xff", headers, message_id=None))
+    assert message.settled == "ack"
+    (letter,) = desk.broker.published
+    assert letter.message == b"\xff"
+    assert letter.message_id
+
+
+async def test_a_dead_letter_that_is_not_confirmed_goes_back() -> None:
+    desk = Desk()
+    desk.broker.failing = [UnroutableError("no queue")]
+    message = Message(b"[]")
+    with pytest.raises(UnroutableError):
+        await desk.take(message)
+    assert message.settled == "requeue"
+
+
+async def test_cancelling_before_it_began_wins() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> None:
+        raise AssertionError("must not run")
+
+    await desk.take(work())
+    attempt = desk.inflight.find(TASK.uid, 1)
+    assert attempt
+    attempt.stop.request(StopCause.CANCELLED, "not needed")
+    assert isinstance(await desk.finished(), Cancelled)
+
+
+async def test_shutting_down_hands_the_work_back() -> None:
+    desk = Desk()
+    begun = asyncio.Event()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    await desk.take(work())
+    await begun.wait()
+    desk.inflight.all()[0].stop.request(StopCause.SHUTDOWN, "the agent is shut down")
+    interrupted = await desk.finished()
+    assert isinstance(interrupted, Interrupted)
+    assert interrupted.message == "the agent is shut down"
+
+
+async def test_a_thread_that_was_given_up_is_cancelled_at_once_and_keeps_its_slot() -> None:
+    desk = Desk()
+    begun, release = threading.Event(), threading.Event()
+
+    @desk.agent.action("act")
+    def act(ctx: Context) -> str:
+        begun.set()
+        release.wait(10)
+        return "late"
+
+    await desk.take(work())
+    await until(begun.is_set)
+    desk.inflight.all()[0].stop.request(StopCause.CANCELLED, "now", immediate=True)
+    await until(lambda: desk.broker.kinds() == ["Started", "Cancelled"])
+    await until(lambda: desk.worker.leftovers)
+    assert desk.inflight.current() == ()
+    assert desk.released == 0
+    release.set()
+    await until(lambda: desk.released)
+    assert desk.broker.kinds() == ["Started", "Cancelled"]
+    assert desk.worker.leftovers == 0
+
+
+async def test_progress_goes_out_with_what_was_said_before() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> None:
+        await ctx.progress(percent=12.7, message="reading")
+        await until(lambda: desk.broker.all(Progressed))
+        raise PermanentError("no", code="Nope")
+
+    await desk.take(work())
+    await desk.finished()
+    (progress,) = desk.broker.all(Progressed)
+    assert (progress.percent, progress.message) == (12, "reading")
+    assert desk.broker.kinds() == ["Started", "Progressed", "Failed"]
+
+
+async def test_a_deadline_of_the_work_is_kept() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act", grace_seconds=0)
+    async def act(ctx: Context) -> None:
+        await asyncio.Event().wait()
+
+    await desk.take(work(active_deadline_seconds=0))
+    failed = await desk.finished()
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.retryable) == ("DeadlineExceeded", False)
