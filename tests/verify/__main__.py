@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ def command(*arguments: str) -> str | None:
     return (done.stdout + done.stderr).strip() or "failed" if done.returncode else None
 
 
-CHECKS = {
+CHECKS: dict[str, Callable[[], str | None]] = {
     "generated files are current": generated_is_current,
     "lock files carry no address": lock_has_no_address,
     "operator is no package": no_shadow,

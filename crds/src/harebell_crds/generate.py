@@ -88,7 +88,7 @@ RESOURCES = (
 
 def crd(resource: Resource) -> dict[str, Any]:
     """Return the CustomResourceDefinition of ``resource``."""
-    spec, status = structural_schema(resource.spec), structural_schema(resource.status)
+    spec, status = structural_schema(resource.spec), structural_schema(resource.status, defaults=False)
     schema = {
         "type": "object",
         "description": resource.description,

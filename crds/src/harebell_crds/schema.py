@@ -48,13 +48,26 @@ def preserve_unknown_fields() -> _Extension:
     return _Extension(preserve_unknown_fields=True)
 
 
-def structural_schema(model: type[BaseModel]) -> dict[str, Any]:
+def structural_schema(model: type[BaseModel], *, defaults: bool = True) -> dict[str, Any]:
     """Return ``model`` as a structural OpenAPI v3 schema.
+
+    ``defaults=False`` leaves defaults out: a status holds what its writer said and nothing else.
 
     :raises UnsupportedSchemaError: a field has a type that such a schema cannot express.
     """
     document = model.model_json_schema(by_alias=True)
-    return _node(document, document.pop("$defs", {}), model.__name__)
+    schema = _node(document, document.pop("$defs", {}), model.__name__)
+    return schema if defaults else _without_defaults(schema)
+
+
+def _without_defaults(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_defaults(n) for n in node]
+    if not isinstance(node, dict):
+        return node
+    # A property may itself be called "default"; a keyword of that name stands beside "type".
+    keyword = "type" in node and not isinstance(node["type"], dict)
+    return {k: _without_defaults(v) for k, v in node.items() if not (keyword and k == "default")}
 
 
 def _node(raw: dict[str, Any], definitions: dict[str, Any], where: str) -> dict[str, Any]:

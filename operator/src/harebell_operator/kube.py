@@ -91,7 +91,14 @@ class Kube:
         try:
             await _call(
                 self._objects.patch_namespaced_custom_object_status(
-                    GROUP, VERSION, self.namespace, plural, name, patch, _request_timeout=TIMEOUT_SECONDS
+                    GROUP,
+                    VERSION,
+                    self.namespace,
+                    plural,
+                    name,
+                    patch,
+                    _content_type="application/json-patch+json",
+                    _request_timeout=TIMEOUT_SECONDS,
                 )
             )
         except RefusedError:
