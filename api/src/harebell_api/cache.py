@@ -1,0 +1,158 @@
+"""The objects of one kind, kept current by a watch, and who wants to hear of their changes."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .records import Record
+
+R = TypeVar("R", bound=Record)
+
+FRESH_SECONDS = 120.0
+"""A watch is renewed every minute; twice that without a word means that it is not working."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[R]):
+    """A new state of an object; with ``deleted`` its last."""
+
+    record: R
+    deleted: bool = False
+
+
+class Subscription(Generic[R]):
+    """The newest change of one object that its reader has not seen. Older ones are overwritten.
+
+    Each change is a full state, so a slow reader misses steps, never the outcome, and holds one state only.
+    """
+
+    def __init__(self) -> None:
+        self._change: Change[R] | None = None
+        self._ready = asyncio.Event()
+
+    def offer(self, change: Change[R]) -> None:
+        """Put a change in place of the one not read yet."""
+        self._change = change
+        self._ready.set()
+
+    async def next(self) -> Change[R]:
+        """Wait for a change and return it."""
+        await self._ready.wait()
+        self._ready.clear()
+        assert self._change is not None
+        return self._change
+
+
+class Cache(Generic[R]):
+    """Records by name, with the aliases that ``aliases`` gives each."""
+
+    def __init__(
+        self, aliases: Callable[[R], Iterable[str]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._aliases_of, self._clock = aliases, clock
+        self._records: dict[str, R] = {}
+        self._aliases: dict[str, str] = {}
+        self._subscriptions: dict[str, set[Subscription[R]]] = {}
+        self._watched = 0
+        self._heard: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, name: str) -> R | None:
+        """Return the record of that name, or None."""
+        return self._records.get(name)
+
+    def by_alias(self, alias: str) -> R | None:
+        """Return the record that has the alias, or None."""
+        name = self._aliases.get(alias)
+        return self._records[name] if name is not None else None
+
+    def values(self) -> Iterable[R]:
+        """Return all records, in no order."""
+        return self._records.values()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the cache was filled, and its watch is known to have worked of late."""
+        return self._heard is not None and self._clock() - self._heard < FRESH_SECONDS
+
+    def heard(self, version: int | None = None) -> None:
+        """Note that the watch works, and has delivered everything up to ``version``."""
+        self._heard = self._clock()
+        if version is not None:
+            self._watched = version
+
+    def replace(self, records: Iterable[R], version: int) -> None:
+        """Take a complete list, as of ``version``."""
+        listed = {record.name: record for record in records}
+        # A list is never older than what was watched, unless the cluster was restored from a backup: then
+        # versions start over from an earlier one, and what is known counts for nothing.
+        restored = version < self._watched
+        for gone in [record for name, record in self._records.items() if name not in listed]:
+            # What was created after the list was taken is not gone: the watch will bring it.
+            if restored or gone.version <= version:
+                self._drop(gone)
+        for record in listed.values():
+            self._store(record, even_if_older=restored)
+        self.heard(version)
+
+    def put(self, record: R) -> None:
+        """Take a state the watch delivered."""
+        self._store(record)
+        self.heard(record.version)
+
+    def remove(self, record: R) -> None:
+        """Take the deletion of an object that the watch delivered, with its last state."""
+        known = self._records.get(record.name)
+        if known is not None and known.version < record.version:  # else another object has the name by now
+            self._drop(record)
+        self.heard(record.version)
+
+    def remember(self, record: R) -> None:
+        """Take a state that came as the answer to a request, so that who wrote can read it at once.
+
+        What the watch has passed already it has delivered, perhaps with the deletion that followed.
+        """
+        if record.version > self._watched:
+            self._store(record)
+
+    @contextmanager
+    def subscribe(self, name: str) -> Iterator[Subscription[R]]:
+        """Hear of the changes of one object."""
+        subscription: Subscription[R] = Subscription()
+        listeners = self._subscriptions.setdefault(name, set())
+        listeners.add(subscription)
+        try:
+            yield subscription
+        finally:
+            listeners.discard(subscription)
+            if not listeners and self._subscriptions.get(name) is listeners:
+                del self._subscriptions[name]
+
+    def _store(self, record: R, even_if_older: bool = False) -> None:
+        old = self._records.get(record.name)
+        if old is not None:
+            if old.version >= record.version and not even_if_older:
+                return
+            self._unalias(old)
+        self._records[record.name] = record
+        for alias in self._aliases_of(record):
+            self._aliases[alias] = record.name
+        self._publish(Change(record))
+
+    def _drop(self, last: R) -> None:
+        self._unalias(self._records.pop(last.name))
+        self._publish(Change(last, deleted=True))
+
+    def _unalias(self, record: R) -> None:
+        for alias in self._aliases_of(record):
+            if self._aliases.get(alias) == record.name:
+                del self._aliases[alias]
+
+    def _publish(self, change: Change[R]) -> None:
+        for subscription in self._subscriptions.get(change.record.name, ()):
+            subscription.offer(change)

@@ -1,0 +1,76 @@
+"""The process: read the settings, keep the caches current, serve."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Sequence
+
+import uvloop
+from kubernetes.aio.config import ConfigException
+
+from . import logs, server, settings
+from .app import Dependencies, create_app
+from .auth import KeyFileError, KeyRing
+from .kube import Kind, Kube, connect
+from .records import agent_record, task_record
+from .reflector import Reflector
+from .settings import Settings, SettingsError
+
+logger = logging.getLogger(__name__)
+
+_START_UP_FAILED = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the API until it is told to stop. Returns the exit status."""
+    argparse.ArgumentParser(
+        prog="harebell-api",
+        description="Serve harebell's REST and WebSocket API. Settings come from the environment.",
+        epilog=settings.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(arguments)
+    logs.configure(logging.INFO)
+    try:
+        found = Settings.from_environment(os.environ)
+        keys = KeyRing(found.key_file)
+    except (SettingsError, KeyFileError) as error:
+        logger.error("cannot start: %s", error)
+        return _START_UP_FAILED
+    logs.configure(found.log_level)
+    try:
+        uvloop.run(serve(found, keys))
+    except (ConfigException, OSError) as error:
+        logger.error("cannot start: %s", error)
+        return _START_UP_FAILED
+    return 0
+
+
+async def serve(given: Settings, keys: KeyRing) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    :raises ConfigException: there is no cluster to talk to.
+    :raises OSError: the address cannot be listened on.
+    """
+    async with connect() as client:
+        kube = Kube(client, given.namespace)
+        parts = Dependencies(given.namespace, kube, keys)
+        restarted = parts.metrics.watch_restarted
+        reflectors = (
+            Reflector(Kind.TASKS, kube, parts.task_cache, task_record, restarted).run(),
+            Reflector(Kind.AGENTS, kube, parts.agent_cache, agent_record, restarted).run(),
+        )
+        listener = server.listen(given.host, given.port)
+        serving = server.build(create_app(parts))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, setattr, serving, "should_exit", True)
+        # A reflector never ends; should one fail for a reason it does not know, the process ends with it.
+        async with asyncio.TaskGroup() as group:
+            watching = [group.create_task(reflector) for reflector in reflectors]
+            logger.info("serving namespace %s on %s:%d", given.namespace, *listener.getsockname()[:2])
+            await serving.serve(sockets=[listener])
+            for task in watching:
+                task.cancel()
+    logger.info("stopped")

@@ -1,0 +1,79 @@
+"""The OpenAPI document: what FastAPI writes, with the security scheme and the problem documents."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from .models import ProblemDocument, StreamMessage
+from .problems import MEDIA_TYPE
+
+PATH = "/api/v1/openapi.json"
+_SCHEMAS = "#/components/schemas/"
+_EVERYWHERE = (401, 500)
+_DESCRIPTION = """\
+Submits work to agents on Kubernetes and shows what comes of it.
+
+Every request needs an API key: `Authorization: Bearer <key>`. Errors are RFC 9457 problem documents.
+
+`GET /api/v1/ws?task_id=<name>` upgrades to a WebSocket that sends a `StreamMessage` at first and at each
+change of the Task, and closes with code 1000 when it has finished. Other close codes: 4404 unknown Task,
+4408 the client does not read, 1013 try again. Browsers give the key as a subprotocol: `harebell.v1, bearer.<key>`.
+"""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route that may answer with these problems."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS + ProblemDocument.__name__}}},
+        }
+        for status in sorted({*statuses, *_EVERYWHERE})
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Have ``app`` serve this document, which is built when it is first asked for."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = build(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def build(app: FastAPI) -> dict[str, Any]:
+    """Return the document."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=_DESCRIPTION,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for model in (ProblemDocument, StreamMessage):
+        schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}", mode="serialization")
+        schemas.update({name: part for name, part in schema.pop("$defs", {}).items() if name not in schemas})
+        schemas[model.__name__] = schema
+    components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"apiKey": []}]
+    cleaned: dict[str, Any] = _without_kubernetes_keywords(document)
+    return cleaned
+
+
+def _without_kubernetes_keywords(node: Any) -> Any:
+    """Return ``node`` without what only a CustomResourceDefinition's schema is to hold."""
+    if isinstance(node, dict):
+        return {
+            key: _without_kubernetes_keywords(value)
+            for key, value in node.items()
+            if not key.startswith("x-kubernetes-")
+        }
+    if isinstance(node, list):
+        return [_without_kubernetes_keywords(value) for value in node]
+    return node

@@ -1,0 +1,145 @@
+"""What is kept of a resource: a few members to find it by, and its document, ready to be sent.
+
+The document is kept as JSON text. That is what every read answers with, and a fraction of the memory that
+the same data takes as objects. A payload is not in it, and so never in memory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from harebell_crds.agent import AgentPhase
+from harebell_crds.task import Priority, TaskPhase
+
+from .kube import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What all kinds share."""
+
+    name: str
+    uid: str
+    version: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord(Record):
+    """A Task."""
+
+    created: str
+    agent_type: str
+    priority: str
+    phase: str
+    cancel: str | None
+    labels: Mapping[str, str]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will happen to the Task any more. A phase of a newer version is not final."""
+        return self.phase in _FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord(Record):
+    """An agent."""
+
+    agent_type: str
+    status: str
+
+
+_FINAL = frozenset(phase.value for phase in TaskPhase if phase.terminal)
+
+
+def task_record(task: Object) -> TaskRecord:
+    """Return what is kept of a Task."""
+    document = task_document(task)
+    return TaskRecord(
+        name=document["name"],
+        uid=document["uid"],
+        version=int(document["resourceVersion"]),
+        body=to_json(document),
+        created=document["createdAt"],
+        agent_type=document["agentType"],
+        priority=document["priority"],
+        phase=document["phase"],
+        cancel=document["cancel"],
+        labels=document["labels"],
+    )
+
+
+def agent_record(agent: Object) -> AgentRecord:
+    """Return what is kept of an Agent."""
+    document = agent_document(agent)
+    return AgentRecord(
+        name=document["name"],
+        uid=document["uid"],
+        version=int(agent["metadata"]["resourceVersion"]),
+        body=to_json(document),
+        agent_type=document["type"],
+        status=document["status"],
+    )
+
+
+def task_document(task: Object) -> dict[str, Any]:
+    """Return a Task as :class:`.models.TaskDocument` describes it."""
+    metadata, spec, status = task["metadata"], task["spec"], task.get("status") or {}
+    return {
+        "taskId": metadata["name"],
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+        "resourceVersion": metadata["resourceVersion"],
+        "labels": metadata.get("labels") or {},
+        "agentType": spec["agentType"],
+        "action": spec["action"],
+        "priority": spec.get("priority") or Priority.NORMAL.value,
+        "cancel": spec.get("cancel"),
+        "phase": status.get("phase") or TaskPhase.PENDING.value,
+        "reason": status.get("reason"),
+        "attempt": status.get("attempt") or 0,
+        "failures": status.get("failures") or 0,
+        "attempts": status.get("attempts") or [],
+        "agentName": status.get("agentName"),
+        "progress": status.get("progress"),
+        "result": status.get("result"),
+        "error": status.get("error"),
+        "conditions": status.get("conditions") or [],
+        "createdAt": metadata["creationTimestamp"],
+        "queuedAt": status.get("queuedAt"),
+        "startedAt": status.get("startedAt"),
+        "completedAt": status.get("completedAt"),
+        "nextAttemptTime": status.get("nextAttemptTime"),
+    }
+
+
+def agent_document(agent: Object) -> dict[str, Any]:
+    """Return an Agent as :class:`.models.AgentDocument` describes it."""
+    metadata, status = agent["metadata"], agent.get("status") or {}
+    resources = status.get("resources") or {}
+    return {
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+        "type": agent["spec"]["type"],
+        # An Agent the operator has not written to yet has not been heard of by it either.
+        "status": status.get("phase") or AgentPhase.OFFLINE.value,
+        "reason": status.get("reason"),
+        "currentTasks": status.get("currentTasks") or [],
+        "capacity": status.get("capacity"),
+        "actions": (status.get("capabilities") or {}).get("actions") or [],
+        "resources": {
+            "cpu": resources.get("cpu") or {},
+            "memory": resources.get("memory") or {},
+            "gpus": resources.get("gpus"),
+            "gpusReason": resources.get("gpusReason"),
+        },
+        "version": status.get("version"),
+        "podName": status.get("podName"),
+        "nodeName": status.get("nodeName"),
+        "registeredAt": status.get("registeredAt"),
+        "lastHeartbeatTime": status.get("lastHeartbeatTime"),
+    }

@@ -1,0 +1,126 @@
+"""Dispatch, status, list and cancel."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Header, Path, Query
+from starlette.responses import Response
+
+from harebell_api.idempotency import IdempotencyKeyError, parse_key
+from harebell_api.models import CancelRequest, DispatchRequest, TaskDocument, TaskPage, TaskQuery
+from harebell_api.openapi import problems
+from harebell_api.problems import FieldError, ProblemError, ProblemType
+from harebell_api.queries import CursorError, TaskFilter, decode_cursor, encode_cursor, newest
+from harebell_api.selector import parse_selector
+from harebell_api.tasks import Tasks
+
+from .answers import json_answer, page_body
+
+TaskId = Annotated[str, Path(description="Name of the Task, or its UID.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        description="A value of the client's choice: repeating the request with it returns the same Task.",
+        max_length=300,
+    ),
+]
+
+_LOCATION = {"Location": {"description": "Where to read its status.", "schema": {"type": "string"}}}
+_REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "`true` when an earlier request with the same Idempotency-Key made the Task.",
+        "schema": {"type": "string"},
+    }
+}
+
+
+def task_routes(tasks: Tasks) -> APIRouter:
+    """Return the routes of Tasks."""
+    router = APIRouter(prefix="/api/v1", tags=["tasks"])
+
+    @router.post(
+        "/dispatch",
+        operation_id="dispatchTask",
+        summary="Submit work",
+        status_code=202,
+        response_model=TaskDocument,
+        responses={
+            202: {"description": "The Task.", "headers": {**_LOCATION, **_REPLAYED}},
+            **problems(400, 403, 409, 413, 415, 422, 503),
+        },
+    )
+    async def dispatch(request: DispatchRequest, idempotency_key: IdempotencyKey = None) -> Response:
+        made = await tasks.dispatch(request, _key(idempotency_key))
+        headers = {"Location": f"/api/v1/status/{made.task.name}"}
+        if made.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        return json_answer(made.task.body, 202, headers)
+
+    @router.get(
+        "/status/{task_id}",
+        operation_id="getTask",
+        summary="Read the status of a Task",
+        response_model=TaskDocument,
+        responses=problems(404, 503),
+    )
+    async def status(task_id: TaskId) -> Response:
+        return json_answer((await tasks.find(task_id)).body)
+
+    @router.get(
+        "/tasks",
+        operation_id="listTasks",
+        summary="List Tasks, newest first",
+        response_model=TaskPage,
+        responses=problems(400, 422),
+    )
+    async def list_tasks(query: Annotated[TaskQuery, Query()]) -> Response:
+        wanted = _filter(query)
+        try:
+            after = decode_cursor(query.cursor) if query.cursor is not None else None
+        except CursorError as error:
+            raise ProblemError(
+                ProblemType.INVALID_CURSOR, str(error), [FieldError(str(error), parameter="cursor")]
+            ) from error
+        shown, place = newest(tasks.cache.values(), wanted, query.limit, after)
+        cursor = encode_cursor(place) if place is not None else None
+        return json_answer(page_body((task.body for task in shown), nextCursor=cursor))
+
+    @router.post(
+        "/cancel/{task_id}",
+        operation_id="cancelTask",
+        summary="Cancel a Task",
+        status_code=202,
+        response_model=TaskDocument,
+        responses={202: {"description": "The Task."}, **problems(400, 403, 404, 409, 415, 422, 503)},
+    )
+    async def cancel(task_id: TaskId, request: Annotated[CancelRequest | None, Body()] = None) -> Response:
+        return json_answer((await tasks.cancel(task_id, (request or CancelRequest()).mode)).body, 202)
+
+    return router
+
+
+def _key(header: str | None) -> str | None:
+    if header is None:
+        return None
+    try:
+        return parse_key(header)
+    except IdempotencyKeyError as error:
+        raise ProblemError(
+            ProblemType.INVALID_IDEMPOTENCY_KEY,
+            str(error),
+            [FieldError(str(error), parameter="Idempotency-Key")],
+        ) from error
+
+
+def _filter(query: TaskQuery) -> TaskFilter:
+    try:
+        labels = parse_selector(query.label_selector)
+    except ValueError as error:
+        raise ProblemError(
+            ProblemType.INVALID, str(error), [FieldError(str(error), parameter="label_selector")]
+        ) from error
+    return TaskFilter(
+        phases=frozenset(phase.value for phase in query.phase),
+        agent_types=frozenset(query.agent_type),
+        priorities=frozenset(priority.value for priority in query.priority),
+        labels=labels,
+    )

@@ -1,0 +1,71 @@
+"""The API's settings, from the environment.
+
+``HAREBELL_API_KEY_FILE``  file of API keys, see :mod:`.auth`; required
+``HAREBELL_NAMESPACE``     namespace served; default ``POD_NAMESPACE``, else the service account's own
+``HAREBELL_HOST``          address to listen on, default 0.0.0.0
+``HAREBELL_PORT``          port to listen on, default 8080
+``HAREBELL_LOG_LEVEL``     debug, info, warning or error; default info
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message says which."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the API needs to know before it starts."""
+
+    namespace: str
+    key_file: Path
+    host: str = "0.0.0.0"  # noqa: S104 - a Pod's Service reaches it on the Pod's address
+    port: int = 8080
+    log_level: int = logging.INFO
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str], namespace_file: Path = NAMESPACE_FILE
+    ) -> "Settings":
+        """Read the settings. :raises SettingsError: one is missing or wrong."""
+        key_file = environment.get("HAREBELL_API_KEY_FILE")
+        if not key_file:
+            raise SettingsError("HAREBELL_API_KEY_FILE must name a file of API keys")
+        return cls(
+            namespace=_namespace(environment, namespace_file),
+            key_file=Path(key_file),
+            host=environment.get("HAREBELL_HOST") or cls.host,
+            port=_port(environment.get("HAREBELL_PORT") or str(cls.port)),
+            log_level=_log_level(environment.get("HAREBELL_LOG_LEVEL") or "info"),
+        )
+
+
+def _namespace(environment: Mapping[str, str], file: Path) -> str:
+    named = environment.get("HAREBELL_NAMESPACE") or environment.get("POD_NAMESPACE")
+    if named:
+        return named
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise SettingsError("set HAREBELL_NAMESPACE or POD_NAMESPACE when not running in a Pod") from error
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"HAREBELL_PORT must be a port number, not {text!r}")
+    return port
+
+
+def _log_level(text: str) -> int:
+    level = _LEVELS.get(text.lower())
+    if level is None:
+        raise SettingsError(f"HAREBELL_LOG_LEVEL must be one of {', '.join(_LEVELS)}, not {text!r}")
+    return level
