@@ -18,7 +18,7 @@ from pathlib import Path
 
 from . import cluster as clusters
 from . import docker as dockers
-from . import existing, golang, kind, paths, ports, volumes, way
+from . import existing, golang, kind, paths, ports, way
 from . import images as product
 from .docker import Docker
 from .lock import exclusive
@@ -70,7 +70,11 @@ class Cluster:
 
     @property
     def docker(self) -> Docker:
-        return Docker(self.docker_host)
+        """The daemon that builds images and runs the nodes."""
+        found = dockers.running()
+        if found is None:
+            raise Problem("No Docker daemon answers; run python -m tests.cluster up, or start Docker.")
+        return found
 
     @property
     def env(self) -> dict[str, str]:
@@ -97,7 +101,7 @@ class Cluster:
         if self.way is not Way.BUILT:
             return 0
         with exclusive():
-            return volumes.reclaim(self.docker, clusters.kubectl_for(self.name))
+            return clusters.reclaim(self.docker, self.name)
 
     def _deliver(self, tags: list[str]) -> list[str]:
         if self.way is Way.EXISTING:
@@ -121,7 +125,7 @@ def get(name: str = ports.DEFAULT_NAME) -> Cluster:
     """The cluster as it was last made, without looking whether it is healthy."""
     set_log_folder(paths.cache() / "logs")
     if way.existing():
-        return Cluster(name, Way.EXISTING, existing.kubeconfig(), existing.ingress_url(), _docker_host())
+        return Cluster(name, Way.EXISTING, existing.kubeconfig(), existing.ingress_url(""), _docker_host())
     state = paths.load_state(name)
     if state is None:
         raise Problem(f"There is no cluster {name}; run python -m tests.cluster up first.")

@@ -36,7 +36,7 @@ def settings(folder: Path, runtime: Path, wrapper: Path | None) -> dict[str, obj
         "hosts": [f"unix://{runtime / 'docker.sock'}"],
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         # A cgroup of our own tells our containers' processes from anyone else's after a crash.
-        "cgroup-parent": f"/{leftovers.CGROUP}",
+        "cgroup-parent": f"/{leftovers.cgroup()}",
         "log-opts": {"max-size": "20m", "max-file": "2"},
     }
     if wrapper:

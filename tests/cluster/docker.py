@@ -41,6 +41,12 @@ class Docker:
         except Failed:
             return ""
 
+    def forget_old(self, repository: str, kept: int) -> None:
+        """Remove all but the newest images of a name, except those in use."""
+        tags = self.run("images", repository, "--format", "{{.Repository}}:{{.Tag}}").split()
+        for tag in tags[kept:]:
+            self.succeeds("rmi", tag, timeout=60)
+
     def on(self, container: str, script: str, timeout: float | None = 60) -> str:
         """Run a shell script inside a container."""
         return self.run(

@@ -16,14 +16,18 @@ def kubeconfig() -> Path:
     said = os.environ.get("KUBECONFIG", "")
     path = Path(said) if said else Path.home() / ".kube" / "config"
     if not path.is_file():
-        raise Problem(f"HAREBELL_CLUSTER=existing: {path} is not a file; set KUBECONFIG to one kubeconfig file.")
+        raise Problem(
+            f"HAREBELL_CLUSTER=existing: {path} is not a file; set KUBECONFIG to one kubeconfig file."
+        )
     return path
 
 
-def ingress_url() -> str:
-    said = os.environ.get("HAREBELL_INGRESS_URL", "").rstrip("/")
-    if not said:
-        raise Problem("HAREBELL_CLUSTER=existing: set HAREBELL_INGRESS_URL to its ingress controller's address.")
+def ingress_url(default: str | None = None) -> str:
+    said = os.environ.get("HAREBELL_INGRESS_URL", default or "").rstrip("/")
+    if not said and default is None:
+        raise Problem(
+            "HAREBELL_CLUSTER=existing: set HAREBELL_INGRESS_URL to its ingress controller's address."
+        )
     return said
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -112,7 +111,7 @@ def link_tools(names: tuple[str, ...] = TOOLS) -> Path:
 
 
 def _link(link: Path, target: Path) -> None:
-    if link.is_symlink() and Path(os.readlink(link)) == target:
+    if link.is_symlink() and link.readlink() == target:
         return
     new = link.with_name(f".{link.name}.new")
     new.unlink(missing_ok=True)
@@ -121,21 +120,22 @@ def _link(link: Path, target: Path) -> None:
 
 
 def build_all(names: tuple[str, ...]) -> None:
-    absent = [name for name in names if not _cached(name)]
+    absent = [name for name in names if not cached(name)]
     if absent:
         say(f"Building {len(absent)} programs from source; a first time takes about 14 minutes on two cores.")
     for name in names:
         built(name)
 
 
-def _cached(name: str) -> bool:
+def cached(name: str) -> bool:
+    """Whether a program was built already."""
     binary = BINARIES[name]
     return (cache() / "bin" / f"{name}-{binary.version}-{binary_key(binary)}").is_dir()
 
 
 def tool(name: str) -> Path:
     """A tool by name: the person's own where it has the wanted version, else the one built here."""
-    if not _cached(name):
+    if not cached(name):
         own = _own(name)
         if own:
             return own

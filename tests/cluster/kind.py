@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from . import golang
 from .docker import Docker
-from .leftovers import BRIDGE
+from .leftovers import bridge
 from .network import POD_RANGE, SERVICE_RANGE
 from .paths import kubeconfig
 from .shell import run
@@ -66,13 +67,23 @@ def network_exists(docker: Docker) -> bool:
 def create(docker: Docker, name: str, way: Way, image: str, port: int) -> None:
     if not network_exists(docker):
         # A bridge with a name of ours can be found again after a crash.
-        bridge = f"com.docker.network.bridge.name={BRIDGE}"
-        docker.run("network", "create", "--opt", bridge, "--label", "dev.harebell=cluster", NETWORK)
+        option = f"com.docker.network.bridge.name={bridge()}"
+        docker.run("network", "create", "--opt", option, "--label", "dev.harebell=cluster", NETWORK)
     config = json.dumps(configuration(way, port)).encode()
     target = kubeconfig(name)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    command = [golang.tool("kind"), "create", "cluster", "--name", name, "--image", image, "--config", "-"]
+    command: list[str | Path] = [
+        golang.tool("kind"),
+        "create",
+        "cluster",
+        "--name",
+        name,
+        "--image",
+        image,
+        "--config",
+        "-",
+    ]
     env = docker.env | {"KIND_EXPERIMENTAL_DOCKER_NETWORK": NETWORK, "KUBECONFIG": os.devnull}
     run([*command, "--kubeconfig", target, "--wait", "0s", "--quiet"], env=env, stdin=config, timeout=300)
 
@@ -82,6 +93,8 @@ def delete(docker: Docker, name: str) -> None:
     found = containers(docker, name)
     if found:
         docker.run("rm", "--force", "--volumes", *found, timeout=120)
-    others = docker.run("ps", "--all", "--quiet", "--filter", f"label={LABEL}", "--filter", f"network={NETWORK}")
-    if not others.strip() and network_exists(docker):
+    if (
+        network_exists(docker)
+        and not docker.run("ps", "--all", "--quiet", "--filter", f"network={NETWORK}").strip()
+    ):
         docker.run("network", "rm", NETWORK)

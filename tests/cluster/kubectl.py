@@ -15,7 +15,13 @@ class Kubectl:
     kubeconfig: Path
 
     def run(self, *args: str, stdin: str | None = None, timeout: float = 120) -> str:
-        command = [self.program, "--kubeconfig", self.kubeconfig, "--request-timeout=30s", *args]
+        command: list[str | Path] = [
+            self.program,
+            "--kubeconfig",
+            self.kubeconfig,
+            "--request-timeout=30s",
+            *args,
+        ]
         return run(command, stdin=stdin.encode() if stdin is not None else None, timeout=timeout)
 
     def apply(self, manifest: str, patience: float = 20) -> None:

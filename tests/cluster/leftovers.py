@@ -15,9 +15,20 @@ from pathlib import Path
 from .paths import docker_folder, docker_runtime
 from .shell import Failed, run
 
-BRIDGE = "harebell0"
 DEFAULT_BRIDGE = "docker0"
-CGROUP = "harebell-cluster"
+
+
+def mark() -> str:
+    """What names our bridge and cgroup: two caches on one machine must not clear each other's things."""
+    return hashlib.sha256(str(docker_runtime()).encode()).hexdigest()[:6]
+
+
+def bridge() -> str:
+    return f"harebell-{mark()}"
+
+
+def cgroup() -> str:
+    return f"harebell-{mark()}"
 
 
 def clear() -> None:
@@ -51,16 +62,14 @@ def _kill_survivors() -> None:
         if not found:
             return
         for number in found:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         time.sleep(0.1)
 
 
 def _our_cgroups() -> list[Path]:
     root = Path("/sys/fs/cgroup")
-    return [path for path in (root / CGROUP, *root.glob(f"*/{CGROUP}")) if path.is_dir()]
+    return [path for path in (root / cgroup(), *root.glob(f"*/{cgroup()}")) if path.is_dir()]
 
 
 def _in_our_cgroup() -> set[int]:
@@ -76,7 +85,7 @@ def _in_our_cgroup() -> set[int]:
 
 def _naming_our_folder() -> set[int]:
     """containerd and its shims: they are started with paths below our runtime folder."""
-    mark = f"{docker_runtime()}/".encode()
+    below = f"{docker_runtime()}/".encode()
     found: set[int] = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -86,7 +95,7 @@ def _naming_our_folder() -> set[int]:
         except OSError:
             continue
         program = arguments[0].rsplit(b"/", 1)[-1]
-        if program.startswith(b"containerd") and any(mark in argument for argument in arguments):
+        if program.startswith(b"containerd") and any(below in argument for argument in arguments):
             found.add(int(entry.name))
     return found
 
@@ -105,10 +114,8 @@ def _unmount() -> None:
 
 
 def _try(*command: str) -> None:
-    try:
+    with contextlib.suppress(Failed):
         run(command)
-    except Failed:
-        pass
 
 
 def _remove_network() -> None:
@@ -117,10 +124,10 @@ def _remove_network() -> None:
         before = json.loads(note.read_text())
     except (OSError, ValueError):
         return
-    bridges = [BRIDGE] + ([] if before["default_bridge"] else [DEFAULT_BRIDGE])
-    for bridge in bridges:
-        if Path(f"/sys/class/net/{bridge}").exists():
-            _try("ip", "link", "delete", bridge)
+    bridges = [bridge()] + ([] if before["default_bridge"] else [DEFAULT_BRIDGE])
+    for name in bridges:
+        if Path(f"/sys/class/net/{name}").exists():
+            _try("ip", "link", "delete", name)
     for table, rules in before["rules"].items():
         try:
             now = run(["iptables", "-t", table, "-S"]).splitlines()
@@ -144,10 +151,8 @@ def rules_to_undo(before: list[str], now: list[str], bridges: list[str]) -> list
 def _remove_cgroups() -> None:
     for top in _our_cgroups():
         for folder, _, _ in os.walk(top, topdown=False):
-            try:
-                os.rmdir(folder)
-            except OSError:
-                pass
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()
 
 
 def _remove_shim_sockets() -> None:

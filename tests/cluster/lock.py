@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .paths import cache
+from .paths import cache, work_folder
 from .progress import say
 
 
@@ -25,4 +26,6 @@ def exclusive() -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        shutil.rmtree(work_folder(), ignore_errors=True)
+        work_folder().mkdir()
         yield

@@ -9,18 +9,16 @@ import time
 import uuid
 from pathlib import Path
 
-from . import golang, packages, rootfs
+from . import golang, rootfs, static_images
 from .docker import Docker
 from .keys import binaries_key, digest, tree
-from .paths import FILES, cache
-from .progress import Problem, step
-from .shell import Failed, run
-from .versions import BINARIES, CNI_PLUGINS, KIND_MODULE, KIND_VERSION, KUBERNETES, NODE_BINARIES
+from .paths import FILES, work_folder
+from .progress import step
+from .shell import Failed
+from .versions import CNI_PLUGINS, KIND_MODULE, KIND_VERSION, KUBERNETES, NODE_BINARIES
 
 RECIPE = "1"
 BAKE = "harebell-bake-"
-TRAEFIK = f"harebell/traefik:{BINARIES['traefik'].version}"
-STATIC_PATH = "ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 BASE_IMAGES = (rootfs.DEBIAN, rootfs.PROXY_BASE, rootfs.RABBITMQ_SERVER, rootfs.POSTGRESQL_SERVER)
 
 
@@ -40,12 +38,17 @@ def base_stage(dockerfile: str) -> str:
 
 def configuration(pause: str) -> str:
     """Commands that fit containerd's configuration to this node and record the version for kind."""
-    return f"""RUN sed -i 's/restrict_oom_score_adj = false/restrict_oom_score_adj = true/' /etc/containerd/config.toml \\
- && sed -i 's#sandbox_image = .*#sandbox_image = "{pause}"#' /etc/containerd/config.toml \\
- && ctr oci spec | jq '.hooks.createContainer += [{{"path": "/kind/bin/mount-product-files.sh"}}] \
-| del(.process.rlimits)' > /etc/containerd/cri-base.json \\
- && echo v{KUBERNETES} > /kind/version && mkdir -p /etc/cni/net.d && systemctl enable harebell-network.service
-"""
+    containerd = "/etc/containerd/config.toml"
+    hook = '.hooks.createContainer += [{"path": "/kind/bin/mount-product-files.sh"}] | del(.process.rlimits)'
+    commands = (
+        f"sed -i 's/restrict_oom_score_adj = false/restrict_oom_score_adj = true/' {containerd}",
+        f"sed -i 's#sandbox_image = .*#sandbox_image = \"{pause}\"#' {containerd}",
+        f"ctr oci spec | jq '{hook}' > /etc/containerd/cri-base.json",
+        f"echo v{KUBERNETES} > /kind/version",
+        "mkdir -p /etc/cni/net.d",
+        "systemctl enable harebell-network.service",
+    )
+    return f"RUN {' && '.join(commands)}\n"
 
 
 def ensure(docker: Docker) -> str:
@@ -57,15 +60,16 @@ def ensure(docker: Docker) -> str:
     _remove_unfinished(docker)
     for image in BASE_IMAGES:
         rootfs.ensure(docker, image)
-    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+    with tempfile.TemporaryDirectory(dir=work_folder()) as folder:
         work = Path(folder)
         with step("Make kind's base image"):
             base = _kind_base(docker, work / "base")
         with step("Make Kubernetes' own images"):
-            images, pause = _static_images(docker, work)
+            images, pause = static_images.make(docker, work)
         with step("Make the node image"):
             bare = _node(docker, base, pause, work / "node")
             _commit_with_images(docker, bare, images, name)
+    docker.forget_old(name.rsplit(":", 1)[0], 1)
     return name
 
 
@@ -92,52 +96,6 @@ def _kind_base(docker: Docker, work: Path) -> str:
 def _build(docker: Docker, work: Path, name: str, *build_args: str) -> None:
     flags = [part for value in build_args for part in ("--build-arg", value)]
     docker.run("build", *flags, "--tag", name, work)
-
-
-def _static_images(docker: Docker, work: Path) -> tuple[list[str], str]:
-    """Images whose one file is a static program; only kube-proxy needs a few others beside it."""
-    listing = run([golang.built("kubeadm"), "config", "images", "list", "--kubernetes-version", f"v{KUBERNETES}"])
-    pause = ""
-    made = [TRAEFIK]
-    _single(docker, golang.built("traefik"), TRAEFIK)
-    for image in listing.split():
-        name = image.rsplit(":", 1)[0].rsplit("/", 1)[-1]
-        if name == "pause":
-            packages.ensure(packages.C_BUILDS)
-            run(["gcc", "-static", "-O2", "-o", work / "pause", FILES / "node" / "pause.c"])
-            _single(docker, work / "pause", image)
-            pause = image
-        elif name == "kube-proxy":
-            _proxy(docker, work / "proxy", image)
-        else:
-            _single(docker, golang.built(name), image)
-        made.append(image)
-    if not pause:
-        raise Problem("kubeadm names no pause image")
-    return made, pause
-
-
-def _single(docker: Docker, program: Path, image: str) -> None:
-    place = f"usr/local/bin/{program.name}"
-    archive = _archive(program, place)
-    docker.run("import", "--change", STATIC_PATH, "--change", f'ENTRYPOINT ["/{place}"]', archive, image)
-    archive.unlink()
-
-
-def _archive(program: Path, place: str) -> Path:
-    handle = tempfile.NamedTemporaryFile(dir=cache(), suffix=".tar", delete=False)  # noqa: SIM115
-    handle.close()
-    rename = f"s,.*,{place},"
-    run(["tar", "-cf", handle.name, "--owner=0", "--group=0", f"--transform={rename}", "-C", program.parent, program.name])
-    return Path(handle.name)
-
-
-def _proxy(docker: Docker, work: Path, image: str) -> None:
-    work.mkdir()
-    shutil.copy2(golang.built("kube-proxy"), work)
-    lines = [f"FROM {rootfs.PROXY_BASE.tag}", "COPY kube-proxy /usr/local/bin/", 'ENTRYPOINT ["/usr/local/bin/kube-proxy"]']
-    (work / "Dockerfile").write_text("\n".join(lines))
-    _build(docker, work, image)
 
 
 def _node(docker: Docker, base: str, pause: str, work: Path) -> str:
@@ -168,7 +126,9 @@ def _node(docker: Docker, base: str, pause: str, work: Path) -> str:
 def _commit_with_images(docker: Docker, bare: str, images: list[str], name: str) -> None:
     """Start the bare node, import the images into its containerd, and keep the result."""
     container = f"{BAKE}{uuid.uuid4().hex[:8]}"
-    docker.run("run", "--detach", "--privileged", "--name", container, "--entrypoint", "sleep", bare, "infinity")
+    docker.run(
+        "run", "--detach", "--privileged", "--name", container, "--entrypoint", "sleep", bare, "infinity"
+    )
     try:
         docker.run("exec", "--detach", container, "containerd")
         deadline = time.monotonic() + 30
@@ -178,7 +138,19 @@ def _commit_with_images(docker: Docker, bare: str, images: list[str], name: str)
             time.sleep(0.3)
         everything = [*images, rootfs.RABBITMQ_SERVER.tag, rootfs.POSTGRESQL_SERVER.tag]
         # Unpacking needs a real file system below; the node does it when it first runs an image.
-        importing = ["exec", "-i", container, "ctr", "-n", "k8s.io", "images", "import", "--no-unpack", "-"]
+        importing = [
+            "exec",
+            "-i",
+            container,
+            "ctr",
+            "-n",
+            "k8s.io",
+            "images",
+            "import",
+            "--local",
+            "--no-unpack",
+            "-",
+        ]
         docker.pipe(["save", *everything], importing)
         docker.run("exec", container, "pkill", "-TERM", "containerd")
         entry = ("--change", 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]', "--change", "CMD []")

@@ -21,6 +21,11 @@ def cache() -> Path:
     return Path(base) / "harebell"
 
 
+def work_folder() -> Path:
+    """Half-made things; emptied by every run that takes the lock."""
+    return cache() / "work"
+
+
 def docker_folder() -> Path:
     """Images and containers of the Docker daemon that this tool starts; stays with the cache."""
     return cache() / "docker"

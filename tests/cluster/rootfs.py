@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from . import packages
 from .docker import Docker
 from .keys import digest, tree
-from .paths import FILES, cache
+from .paths import FILES, work_folder
 from .progress import step
 from .shell import logged
 from .versions import NODE_SUITE, POSTGRESQL, POSTGRESQL_SUITE, PYTHON, PYTHON_SUITE, RABBITMQ, RABBITMQ_SUITE
@@ -20,7 +19,12 @@ HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 LEFT_OUT = (
     *(f"/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")),
     # PostgreSQL's just-in-time compiler: 190 MB, loaded only where it is there.
-    *("/usr/lib/*/libLLVM*", "/usr/lib/*/libz3*", "/usr/lib/postgresql/*/llvmjit.so", "/usr/lib/postgresql/*/bitcode/*"),
+    *(
+        "/usr/lib/*/libLLVM*",
+        "/usr/lib/*/libz3*",
+        "/usr/lib/postgresql/*/llvmjit.so",
+        "/usr/lib/postgresql/*/bitcode/*",
+    ),
 )
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -39,7 +43,11 @@ class RootFilesystem:
 
     @property
     def tag(self) -> str:
-        parts = [json.dumps([self.name, self.suite, self.include, self.before, self.after, self.settings, LEFT_OUT])]
+        parts = [
+            json.dumps(
+                [self.name, self.suite, self.include, self.before, self.after, self.settings, LEFT_OUT]
+            )
+        ]
         return f"{self.name}-{digest([*parts, tree(self.files) if self.files else ''])}"
 
 
@@ -137,15 +145,16 @@ def ensure(docker: Docker, image: RootFilesystem) -> str:
     packages.ensure(packages.ROOT_FILESYSTEMS)
     with (
         step(f"Make {image.name} from Debian {image.suite}"),
-        tempfile.TemporaryDirectory(dir=cache()) as folder,
+        tempfile.TemporaryDirectory(dir=work_folder()) as folder,
     ):
         target = Path(folder) / "root.tar"
         # mmdebstrap drops privileges for downloads.
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         env = {"FILES": str(image.files)} if image.files else {}
         logged(arguments(image, target, packages.apt_settings(), packages.mirror()), env=env)
         bare = docker.run("import", target).strip()
         # Not import's own --change, which knows no STOPSIGNAL.
         dockerfile = "\n".join([f"FROM {bare}", *image.settings])
         docker.run("build", "--tag", image.tag, "-", stdin=dockerfile.encode())
+        docker.forget_old(image.name.rsplit(":", 1)[0], 1)
     return image.tag

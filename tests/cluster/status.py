@@ -21,7 +21,7 @@ def size(folder: Path) -> int:
     for top, _, names in os.walk(folder):
         for name in names:
             try:
-                info = os.lstat(os.path.join(top, name))
+                info = (Path(top) / name).lstat()
             except OSError:
                 continue
             if (info.st_dev, info.st_ino) not in seen:

@@ -14,11 +14,10 @@ from typing import Any
 from .docker import Docker
 from .kubectl import Kubectl
 
-PER_NODE = 4
+PER_NODE = 8
 SIZE = "5Gi"
 CLASS = "standard"
-ROOT = "/var/local/harebell"
-LABEL = "harebell.dev/pool"
+ROOT = "/var/lib/harebell/volumes"
 USED_UP = ("Released", "Failed")
 
 
@@ -28,7 +27,7 @@ def volume(node: str, number: int) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": name, "labels": {LABEL: "true"}},
+        "metadata": {"name": name},
         "spec": {
             "capacity": {"storage": SIZE},
             "accessModes": ["ReadWriteOnce"],
@@ -40,46 +39,41 @@ def volume(node: str, number: int) -> dict[str, Any]:
     }
 
 
-def pool(nodes: Iterable[str]) -> dict[str, Any]:
-    items = [volume(node, number) for node in nodes for number in range(1, PER_NODE + 1)]
-    return {"apiVersion": "v1", "kind": "List", "items": items}
+def folders_script(node: str, numbers: Iterable[int]) -> str:
+    """Make the folders empty and writable for any user's pod, whatever owners and modes pods gave them."""
+    lines = []
+    for number in numbers:
+        path = f"{ROOT}/{node}-{number}"
+        lines.append(f"mkdir -p {path} && find {path} -mindepth 1 -delete")
+        lines.append(f"chown 0:0 {path} && chmod u-s,g-s {path} && chmod 0777 {path}")
+    return "\n".join(lines)
 
 
-def prepare_script(node: str) -> str:
-    """Folders that any user's pod may write to."""
-    names = " ".join(f"{ROOT}/{node}-{number}" for number in range(1, PER_NODE + 1))
-    return f"mkdir -p {names}\nchmod 0777 {names}\n"
+def to_make(listing: dict[str, Any], nodes: Iterable[str]) -> tuple[dict[str, list[int]], list[str]]:
+    """Which of the pool's volumes to make anew, by node, and which old records to delete first."""
+    phases = {item["metadata"]["name"]: item["status"].get("phase", "") for item in listing["items"]}
+    wanted: dict[str, list[int]] = {}
+    stale = []
+    for node in nodes:
+        for number in range(1, PER_NODE + 1):
+            name = f"{node}-{number}"
+            # A record is missing where an earlier run was interrupted between deleting and making it.
+            if name not in phases or phases[name] in USED_UP:
+                wanted.setdefault(node, []).append(number)
+                stale += [name] if name in phases else []
+    return wanted, stale
 
 
-def wipe_script(names: Iterable[str]) -> str:
-    """Empty the folders and forget the owners and modes that pods gave them."""
-    lines = [
-        f"mkdir -p {ROOT}/{name} && find {ROOT}/{name} -mindepth 1 -delete\n"
-        f"chown 0:0 {ROOT}/{name} && chmod u-s,g-s {ROOT}/{name} && chmod 0777 {ROOT}/{name}\n"
-        for name in names
-    ]
-    return "".join(lines)
-
-
-def used_up(listing: dict[str, Any]) -> dict[str, list[str]]:
-    """Names of the pool's volumes whose claim is gone, by node."""
-    found: dict[str, list[str]] = {}
-    for item in listing["items"]:
-        if item["status"].get("phase") in USED_UP and LABEL in item["metadata"].get("labels", {}):
-            name = item["metadata"]["name"]
-            found.setdefault(name.rsplit("-", 1)[0], []).append(name)
-    return found
-
-
-def reclaim(docker: Docker, kubectl: Kubectl) -> int:
+def reclaim(docker: Docker, kubectl: Kubectl, nodes: Iterable[str]) -> int:
     """Make every volume whose claim is gone usable again; return how many there were."""
-    found = used_up(json.loads(kubectl.run("get", "pv", "--output", "json")))
-    names = [name for each in found.values() for name in each]
-    if not names:
+    wanted, stale = to_make(json.loads(kubectl.run("get", "pv", "--output", "json")), nodes)
+    if not wanted:
         return 0
-    kubectl.run("delete", "pv", "--wait=true", "--timeout=60s", *names)
+    if stale:
+        kubectl.run("delete", "pv", "--wait=true", "--timeout=60s", *stale)
+    scripts = {node: folders_script(node, numbers) for node, numbers in wanted.items()}
     with ThreadPoolExecutor() as workers:
-        list(workers.map(lambda node: docker.on(node, wipe_script(found[node])), found))
-    again = [volume(node, int(name.rsplit("-", 1)[1])) for node, each in found.items() for name in each]
-    kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": again}))
-    return len(names)
+        list(workers.map(lambda node: docker.on(node, scripts[node]), scripts))
+    items = [volume(node, number) for node, numbers in wanted.items() for number in numbers]
+    kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    return len(items)

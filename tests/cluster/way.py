@@ -31,7 +31,9 @@ def registry_reachable(docker: Docker) -> bool:
     said = os.environ.get("HAREBELL_REGISTRY_REACHABLE", "")
     if said in {"0", "1"}:
         return said == "1"
-    return succeeds(["docker", "manifest", "inspect", PUBLISHED_PYTHON], env=docker.env, timeout=PROBE_SECONDS)
+    return succeeds(
+        ["docker", "manifest", "inspect", PUBLISHED_PYTHON], env=docker.env, timeout=PROBE_SECONDS
+    )
 
 
 def choose(docker: Docker) -> Way:
