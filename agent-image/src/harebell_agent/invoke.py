@@ -65,7 +65,7 @@ async def invoke(
     """Run the action. ``max_grace_seconds`` is asked when it is to stop: a shutdown leaves less time."""
     if stop.stopped:
         return Run(stop.stopped)
-    running = _start(action, context, arguments)
+    running = _start(action, context, arguments, stop)
     stopping = asyncio.ensure_future(stop.signal.wait())
     urgent = asyncio.ensure_future(stop.immediate.wait())
     try:
@@ -94,24 +94,29 @@ async def invoke(
         urgent.cancel()
 
 
-def _start(action: Action, context: Context, arguments: tuple[Any, ...]) -> "asyncio.Future[Ending]":
-    """Start the handler; its exceptions become endings, so the future never fails."""
+def _start(
+    action: Action, context: Context, arguments: tuple[Any, ...], stop: Stop
+) -> "asyncio.Future[Ending]":
+    """Start the handler; its exceptions become endings, so the future never fails.
+
+    Whether it was told to stop is looked at when it ends, not when somebody sees that it has.
+    """
 
     async def coroutine() -> Ending:
         try:
-            return Returned(await action.handler(context, *arguments))
-        # SystemExit too: an action must not be able to end the agent.
-        except (Exception, SystemExit) as error:  # noqa: BLE001
-            return Raised(error)
-        except asyncio.CancelledError as error:
-            # Whoever cancelled: where it was not us, the handler did it to itself, and so it failed.
-            return Raised(error)
+            ending: Ending = Returned(await action.handler(context, *arguments))
+        # SystemExit too: an action must not be able to end the agent. A cancellation is ours, and then it was
+        # told to stop, or the handler did it to itself, and then it failed.
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001
+            ending = Raised(error)
+        return stop.stopped or ending
 
     def function() -> Ending:
         try:
-            return Returned(action.handler(context, *arguments))
-        except (Exception, SystemExit) as error:  # noqa: BLE001
-            return Raised(error)
+            ending: Ending = Returned(action.handler(context, *arguments))
+        except BaseException as error:  # noqa: BLE001
+            ending = Raised(error)
+        return stop.stopped or ending
 
     if action.is_async:
         return asyncio.ensure_future(coroutine())

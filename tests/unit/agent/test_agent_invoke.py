@@ -1,0 +1,210 @@
+"""Running an action to its end, and stopping it before."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harebell_agent import Context
+from harebell_agent.action import define
+from harebell_agent.invoke import Run, Stop, invoke
+from harebell_agent.logs import _current, about
+from harebell_agent.outcome import Raised, Returned, StopCause, Stopped
+
+from .support import TASK, Silent, context
+
+CANCELLED = Stopped(StopCause.CANCELLED, "not needed")
+
+
+class Case:
+    """An action on its way."""
+
+    def __init__(self, handler: Callable[..., Any], deadline: float | None = None, **options: Any) -> None:
+        self.stop = Stop()
+        made = context(Silent())
+        self.context = Context(made.task, 1, made.logger, self.stop.signal, made._progress)
+        self.task = asyncio.create_task(
+            invoke(define("x", handler, **options), self.context, (), self.stop, deadline)
+        )
+
+    def cancel(self, *, immediate: bool = False) -> None:
+        self.stop.request(StopCause.CANCELLED, "not needed", immediate=immediate)
+
+    async def run(self) -> Run:
+        async with asyncio.timeout(10):
+            return await self.task
+
+
+async def test_a_coroutine_returns() -> None:
+    async def handler(ctx: Context) -> int:
+        return 1
+
+    assert await Case(handler).run() == Run(Returned(1))
+
+
+async def test_a_function_runs_in_a_thread_that_knows_its_task() -> None:
+    def handler(ctx: Context) -> tuple[bool, Any]:
+        return threading.current_thread() is threading.main_thread(), _current.get()
+
+    with about(TASK, 2):
+        case = Case(handler)
+    in_main, known = (await case.run()).ending.value  # type: ignore[union-attr]
+    assert not in_main
+    assert (known["task"], known["attempt"]) == ("team-a/count-words", 2)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), StopIteration(), asyncio.CancelledError()])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_what_a_handler_raises_is_its_ending(error: BaseException, is_async: bool) -> None:
+    async def coroutine(ctx: Context) -> None:
+        raise error
+
+    def function(ctx: Context) -> None:
+        raise error
+
+    ending = (await Case(coroutine if is_async else function).run()).ending
+    assert isinstance(ending, Raised)
+    # Python itself turns a StopIteration that leaves a coroutine into a RuntimeError.
+    assert ending.error is error or (is_async and isinstance(ending.error, RuntimeError))
+
+
+async def test_a_coroutine_told_to_stop_is_cancelled_and_may_clean_up() -> None:
+    begun, cleaned = asyncio.Event(), []
+
+    async def handler(ctx: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(ctx.cancel_reason)
+
+    case = Case(handler)
+    await begun.wait()
+    case.cancel()
+    assert await case.run() == Run(CANCELLED)
+    assert cleaned == ["not needed"]
+
+
+async def test_a_coroutine_that_will_not_stop_is_given_up_after_its_grace_period() -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def handler(ctx: Context) -> str:
+        begun.set()
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        return "late"
+
+    case = Case(handler, grace_seconds=0.01)
+    await begun.wait()
+    case.cancel()
+    run = await case.run()
+    assert run.ending == CANCELLED
+    assert run.leftover is not None
+    release.set()
+    assert await run.leftover == Returned("late")
+
+
+async def test_a_cooperative_coroutine_sees_the_wish_and_is_not_cancelled() -> None:
+    begun, noticed = asyncio.Event(), []
+
+    async def handler(ctx: Context) -> None:
+        begun.set()
+        await ctx.cancelled.wait()
+        await asyncio.sleep(0)
+        noticed.append(bool(ctx.cancelled))
+
+    case = Case(handler, cooperative=True)
+    await begun.wait()
+    case.cancel()
+    assert await case.run() == Run(CANCELLED)
+    assert noticed == [True]
+
+
+async def test_a_thread_told_to_stop_may_notice() -> None:
+    begun = threading.Event()
+
+    def handler(ctx: Context) -> bool:
+        begun.set()
+        return ctx.cancelled.block(10)
+
+    case = Case(handler)
+    await asyncio.to_thread(begun.wait)
+    case.cancel()
+    assert await case.run() == Run(CANCELLED)
+
+
+async def test_a_graceful_wish_can_become_an_immediate_one() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def handler(ctx: Context) -> None:
+        begun.set()
+        release.wait(10)
+
+    case = Case(handler, grace_seconds=3600)
+    await asyncio.to_thread(begun.wait)
+    case.cancel()
+    await asyncio.sleep(0)
+    assert not case.task.done()
+    case.cancel(immediate=True)
+    run = await case.run()
+    release.set()
+    assert run.ending == CANCELLED
+    assert run.leftover is not None
+    await run.leftover
+
+
+async def test_an_outcome_that_was_there_first_wins() -> None:
+    done = asyncio.Event()
+
+    async def handler(ctx: Context) -> str:
+        done.set()
+        return "in time"
+
+    case = Case(handler)
+    await done.wait()
+    case.cancel()
+    assert await case.run() == Run(Returned("in time"))
+
+
+async def test_a_deadline_stops_it_and_a_later_cancellation_changes_nothing() -> None:
+    async def handler(ctx: Context) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            case.cancel()
+
+    case = Case(handler, deadline=0.01)
+    ending = (await case.run()).ending
+    assert isinstance(ending, Stopped)
+    assert (ending.cause, ending.reason) == (StopCause.DEADLINE, "the action ran longer than 0.01 s")
+
+
+async def test_a_shutdown_leaves_less_time() -> None:
+    async def handler(ctx: Context) -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if forced.is_set():
+                    raise
+
+    forced = asyncio.Event()
+    stop = Stop()
+    made = context()
+    made = Context(made.task, 1, made.logger, stop.signal, made._progress)
+    running = asyncio.create_task(
+        invoke(define("x", handler, grace_seconds=3600), made, (), stop, None, lambda: 0.01)
+    )
+    await asyncio.sleep(0)
+    stop.request(StopCause.SHUTDOWN, "shut down")
+    run = await asyncio.wait_for(running, 10)
+    assert run.ending == Stopped(StopCause.SHUTDOWN, "shut down")
+    assert run.leftover is not None
+    forced.set()
+    run.leftover.cancel()
