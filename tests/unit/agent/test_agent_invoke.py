@@ -107,7 +107,7 @@ async def test_a_coroutine_that_will_not_stop_is_given_up_after_its_grace_period
     assert run.ending == CANCELLED
     assert run.leftover is not None
     release.set()
-    assert await run.leftover == Returned("late")
+    assert await run.leftover == CANCELLED
 
 
 async def test_a_cooperative_coroutine_sees_the_wish_and_is_not_cancelled() -> None:
