@@ -16,6 +16,12 @@ from .kubectl import Kubectl, helm
 from .servers import CHART, image_values
 from .waiting import until
 
+FAST = (
+    # Short intervals, so that the tests need not wait for three minutes.
+    "--set", "operator.heartbeatSeconds=3", "--set", "operator.offlineSeconds=9",
+    "--set", "agentDefaults.drainSeconds=2",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -1,0 +1,35 @@
+"""Life of a release: beside another one, upgraded, removed."""
+
+import time
+
+from tests.cluster import api
+from tests.support.kubectl import helm
+from tests.support.release import FAST, Release, install, installed, manifest
+
+
+def test_two_releases_upgrade_and_uninstall(
+    cluster: api.Cluster, images: api.Images, release: Release
+) -> None:
+    small = (*FAST, "--set", "agents.infra=null", "--set", "agentDefaults.replicas=1")
+    with installed(cluster, images, "hb", "harebell-e2e-2", *small) as second:
+        # Each does its own Tasks, and its agents take none of the other's.
+        for each in (release, second):
+            each.kubectl.apply(manifest("mine", payload={"of": each.kubectl.namespace}))
+        for each in (release, second):
+            status = each.finished("mine")
+            assert status["result"] == {"of": each.kubectl.namespace}
+            assert status["agentName"] in each.pods("agent")
+
+        upgraded = install(cluster, images, "hb", "harebell-e2e-2", *small, "--set", "logLevel=debug")
+        assert upgraded.api_key == second.api_key
+        upgraded.kubectl.apply(manifest("after-upgrade"))
+        assert upgraded.finished("after-upgrade", 90)["phase"] == "Succeeded"
+
+        begun = time.monotonic()
+        helm(cluster, "uninstall", "hb", "-n", "harebell-e2e-2")
+        second.kubectl("delete", "namespace", "harebell-e2e-2", "--timeout=60s")
+        took = time.monotonic() - begun
+        print(f"uninstall and namespace deletion took {took:.0f} s")
+        assert took < 60
+    release.kubectl.apply(manifest("still-here"))
+    assert release.finished("still-here")["phase"] == "Succeeded"

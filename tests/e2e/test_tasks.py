@@ -1,0 +1,117 @@
+"""Tasks applied with kubectl, done by real agent Pods."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.kubectl import CommandFailed, Kubectl
+from tests.support.release import Release, manifest
+from tests.support.waiting import until
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def test_the_first_task_of_the_readme(release: Release, kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", str(EXAMPLES / "task-text-stats.yaml"))
+    kubectl("wait", "--for=condition=Complete", "task/count-words", "--timeout=30s")
+    status = release.task("count-words")["status"]
+    assert status["phase"] == "Succeeded"
+    assert status["attempt"] == 1
+    assert status["result"]["words"] == 9
+    assert status["result"]["mostFrequentWords"][0] == {"word": "the", "count": 2}
+
+
+def test_a_probe_of_the_cluster_itself(release: Release, kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", str(EXAMPLES / "task-http-probe.yaml"))
+    status = release.finished("probe-cluster")
+    assert status["phase"] == "Succeeded"
+    metrics = status["result"]["results"][0]
+    assert metrics["status"] == 200
+    assert metrics["bytes"] > 0
+    assert len(metrics["bodySha256"]) == 64
+
+
+def test_all_priorities_of_both_types(release: Release, kubectl: Kubectl) -> None:
+    tasks = [
+        manifest(f"p-{kind}-{priority}", kind, "echo", priority=priority, payload={"p": priority})
+        for kind in ("text", "infra")
+        for priority in ("critical", "high", "normal", "low", "background")
+    ]
+    kubectl.apply(*tasks)
+    for task in tasks:
+        status = release.finished(task["metadata"]["name"])
+        assert status["phase"] == "Succeeded"
+        assert status["result"] == {"p": task["spec"]["priority"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"priority": "urgent"}, "spec.priority"),
+        ({"agentType": None}, "spec.agentType"),
+        ({"agentType": "Not A Label"}, "spec.agentType"),
+        ({"action": ""}, "spec.action"),
+        ({"payload": {"text": "x" * 300 * 1024}}, "spec.payload"),
+        ({"retryPolicy": {"maxRetries": -1}}, "spec.retryPolicy.maxRetries"),
+        ({"activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds"),
+        ({"cancel": "Now"}, "spec.cancel"),
+        ({"pirority": "low"}, "spec.pirority"),
+    ],
+)
+def test_bad_manifests_are_refused_by_name(kubectl: Kubectl, change: dict[str, Any], named: str) -> None:
+    task = manifest("bad")
+    task["spec"] |= change
+    task["spec"] = {k: v for k, v in task["spec"].items() if v is not None}
+    with pytest.raises(CommandFailed, match=named.replace(".", r"\.")):
+        kubectl("create", "-f", "-", stdin=json.dumps(task))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("agentType", "infra"),
+        ("action", "sleep"),
+        ("payload", {"n": 2}),
+        ("priority", "low"),
+        ("retryPolicy", {"maxRetries": 9}),
+    ],
+)
+def test_what_was_asked_for_cannot_be_changed(kubectl: Kubectl, field: str, value: Any) -> None:
+    kubectl.apply(manifest("fixed", payload={"n": 1}))
+    with pytest.raises(CommandFailed, match=rf"spec\.{field}.*immutable"):
+        kubectl("patch", "task", "fixed", "--type=merge", "-p", json.dumps({"spec": {field: value}}))
+
+
+def test_an_action_nobody_offers_fails_with_the_list(release: Release, kubectl: Kubectl) -> None:
+    kubectl.apply(manifest("unknown-action", action="no.such.thing"))
+    status = release.finished("unknown-action")
+    assert (status["phase"], status["error"]["code"]) == ("Failed", "UnknownAction")
+    assert "text.stats" in status["error"]["message"]
+
+
+def test_a_task_without_agents_says_why_it_waits(release: Release, kubectl: Kubectl) -> None:
+    kubectl.apply(manifest("nobody", agent_type="astronomer"))
+    until("the reason", lambda: release.task("nobody").get("status", {}).get("reason") == "NoAgent")
+    started = [c for c in release.task("nobody")["status"]["conditions"] if c["type"] == "Started"]
+    assert started[0]["status"] == "False"
+    assert "astronomer" in started[0]["message"]
+    kubectl("delete", "task", "nobody")
+
+
+def test_cancel_while_running(release: Release, kubectl: Kubectl) -> None:
+    kubectl.apply(manifest("stop-me", action="sleep", payload={"seconds": 300}))
+    until("the Task to run", lambda: release.phase("stop-me") == "Running")
+    kubectl("patch", "task", "stop-me", "--type=merge", "-p", '{"spec":{"cancel":"Graceful"}}')
+    status = release.finished("stop-me", 20)
+    assert status["phase"] == "Cancelled"
+    agent = status["agentName"]
+    until("the agent to be idle", lambda: kubectl.get("agent", agent)["status"]["phase"] == "Online")
+
+
+def test_retries_then_dead_letter(release: Release, kubectl: Kubectl) -> None:
+    # The command action refuses what its allow-list does not name; with no retries left that is final.
+    kubectl.apply(manifest("forbidden", "infra", "command", payload={"argv": ["rm", "-rf", "/"]}))
+    status = release.finished("forbidden")
+    assert status["phase"] in ("Failed", "DeadLettered")
+    assert "rm" in status["error"]["message"]

@@ -1,0 +1,193 @@
+"""The operator between the real API server and the real broker."""
+
+import asyncio
+from typing import Any
+
+import aio_pika
+from tests.support.kubectl import Kubectl
+from tests.support.processes import Processes
+from tests.support.release import manifest
+from tests.support.scripted_agent import scripted_agent
+from tests.support.waiting import until
+
+from harebell_bus.envelopes import CancelTask, CurrentTask, Failed, HeartbeatReason, Started, Succeeded
+from harebell_bus.topology import (
+    AGENT_TYPE_HEADER,
+    DEAD_LETTERS_QUEUE,
+    REASON_HEADER,
+    REPLIES_EXCHANGE,
+    WORK_EXCHANGE,
+)
+
+
+def status(kubectl: Kubectl, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = kubectl.get("task", name).get("status", {})
+    return found
+
+
+def finished(kubectl: Kubectl, name: str, seconds: float = 30) -> dict[str, Any]:
+    return until(
+        f"{name} to finish", lambda: s if (s := status(kubectl, name)).get("completedAt") else None, seconds
+    )
+
+
+def running(kubectl: Kubectl, name: str) -> str:
+    return str(until(f"{name} to run", lambda: status(kubectl, name).get("agentName")))
+
+
+async def dead_letter(amqp_url: str, correlation_id: str | None = None) -> tuple[bytes, str]:
+    """Take the next dead letter, and return its body and reason."""
+    async with asyncio.timeout(20), await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.get_queue(DEAD_LETTERS_QUEUE, ensure=False)
+        while True:
+            message = await queue.get(fail=False, timeout=5)
+            if message is not None:
+                await message.ack()
+                if correlation_id in (None, message.correlation_id):
+                    return message.body, str(message.headers[REASON_HEADER])
+            await asyncio.sleep(0.1)
+
+
+def test_an_idle_agent_takes_the_most_urgent_first(start: Processes, kubectl: Kubectl) -> None:
+    start.operator()
+    levels = ["background", "low", "normal", "high", "critical"]
+    tasks = [manifest(f"{p}-{n}", "sorted", priority=p) for n in range(8) for p in levels]
+    kubectl.apply(*tasks)
+    names = [t["metadata"]["name"] for t in tasks]
+    until("all to be queued", lambda: all(status(kubectl, n).get("phase") == "Queued" for n in names))
+    start.agent("sorter", "sorted")
+    done = [(finished(kubectl, n, 60)["startedAt"], n.split("-")[0]) for n in names]
+    order = [priority for _, priority in sorted(done)]
+    assert order == [p for p in reversed(levels) for _ in range(8)]
+
+
+def test_a_short_task_costs_one_status_write(start: Processes, kubectl: Kubectl) -> None:
+    start.operator()
+    start.agent("scribe", "short")
+    until("the agent", lambda: kubectl("get", "agent", "scribe", "--ignore-not-found") and True)
+    kubectl.apply(manifest("short", "short", payload={"nothing": None}))
+    finished(kubectl, "short")
+    managed = kubectl("get", "task", "short", "--show-managed-fields", "-o", "json")
+    assert managed.count('"subresource": "status"') == 1
+    # A JSON null in a result is a value like any other.
+    assert status(kubectl, "short")["result"] == {"nothing": None}
+
+
+def test_work_of_a_crashed_agent_runs_again(start: Processes, kubectl: Kubectl) -> None:
+    start.operator()
+    first = start.agent("first", "crash")
+    kubectl.apply(manifest("survivor", "crash", "sleep", payload={"seconds": 5}))
+    assert running(kubectl, "survivor") == "first"
+    second = start.agent("second", "crash")
+    first.kill()
+    done = finished(kubectl, "survivor")
+    assert (done["phase"], done["attempt"], done["agentName"]) == ("Succeeded", 2, "second")
+    assert done["attempts"][0]["outcome"] == "Lost"
+    assert kubectl.get("agent", "first")["status"]["phase"] == "Offline"
+    assert second.stop() == 0
+    until("its goodbye", lambda: kubectl.get("agent", "second")["status"].get("reason") == "Left")
+
+
+def test_an_operator_killed_and_restarted_adopts_what_runs(start: Processes, kubectl: Kubectl) -> None:
+    operator = start.operator()
+    for name in ("a1", "a2", "a3"):
+        start.agent(name, "adopt")
+    names = [f"adopt-{n}" for n in range(3)]
+    kubectl.apply(*[manifest(n, "adopt", "sleep", payload={"seconds": 6}) for n in names])
+    owners = [running(kubectl, n) for n in names]
+    operator.kill()
+    start.operator()
+    for name, owner in zip(names, owners, strict=True):
+        done = finished(kubectl, name)
+        assert (done["phase"], done["attempt"], done["agentName"]) == ("Succeeded", 1, owner)
+
+
+async def test_the_second_to_start_an_attempt_is_told_to_stop(
+    start: Processes, kubectl: Kubectl, amqp_url: str
+) -> None:
+    start.operator()
+    async with (
+        scripted_agent(amqp_url, "one", "fence") as one,
+        scripted_agent(amqp_url, "two", "fence") as two,
+    ):
+        await one.register()
+        await two.register()
+        kubectl.apply(manifest("fenced", "fence"))
+        work, message = await one.take()
+        await one.say(Started, work)
+        # As after a connection lost before the acknowledgement: the broker gives it to another.
+        await message.nack(requeue=True)
+        until("the first to have it", lambda: status(kubectl, "fenced").get("agentName") == "one")
+        again, duplicate = await two.take()
+        assert (again.task, again.attempt) == (work.task, work.attempt)
+        await two.say(Started, again)
+        await duplicate.ack()
+        order = await two.command()
+        assert isinstance(order, CancelTask)
+        assert (order.task, order.attempt) == (work.task, 1)
+        await two.say(Succeeded, again, result="wrong")
+        await one.say(Succeeded, work, result="right")
+        done = await asyncio.to_thread(finished, kubectl, "fenced")
+        assert (done["result"], done["agentName"], len(done["attempts"])) == ("right", "one", 1)
+
+
+async def test_retries_end_in_the_dead_letters(start: Processes, kubectl: Kubectl, amqp_url: str) -> None:
+    start.operator()
+    policy = {"maxRetries": 2, "backoff": {"initialSeconds": 1, "factor": 1}}
+    async with scripted_agent(amqp_url, "clumsy", "poison") as agent:
+        await agent.register()
+        kubectl.apply(manifest("poison", "poison", payload={"kept": True}, retryPolicy=policy))
+        for attempt in (1, 2, 3):
+            work, message = await agent.take()
+            assert work.attempt == attempt
+            await agent.say(Started, work)
+            await message.ack()
+            await agent.heartbeat(HeartbeatReason.INTERVAL, CurrentTask(task=work.task, attempt=attempt))
+            await agent.say(Failed, work, code="Boom", message=f"no {attempt}")
+        done = await asyncio.to_thread(finished, kubectl, "poison")
+        assert (done["phase"], done["reason"], done["failures"]) == ("DeadLettered", "RetriesExhausted", 3)
+        assert [a["error"]["message"] for a in done["attempts"]] == ["no 1", "no 2", "no 3"]
+        body, reason = await dead_letter(amqp_url, work.task.uid)
+        assert b'"kept":true' in body
+        assert reason == "no 3"
+        events = kubectl.items("events")
+        assert "RetriesExhausted" in {e["reason"] for e in events if e["involvedObject"]["name"] == "poison"}
+
+
+async def test_what_nobody_can_read_is_dead_lettered_with_a_reason(
+    start: Processes, kubectl: Kubectl, amqp_url: str
+) -> None:
+    operator = start.operator()
+    agent = start.agent("reader", "unreadable")
+    until("the agent", lambda: kubectl("get", "agent", "reader", "--ignore-not-found") and True)
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        for exchange, headers in ((WORK_EXCHANGE, {AGENT_TYPE_HEADER: "unreadable"}), (REPLIES_EXCHANGE, {})):
+            target = await channel.get_exchange(exchange, ensure=False)
+            await target.publish(aio_pika.Message(b'{"kind":"Poem"}', headers=dict(headers)), "")
+            body, reason = await dead_letter(amqp_url)
+            assert body == b'{"kind":"Poem"}'
+            assert reason
+    kubectl.apply(manifest("afterwards", "unreadable"))
+    assert (await asyncio.to_thread(finished, kubectl, "afterwards"))["phase"] == "Succeeded"
+    assert operator.popen.poll() is None
+    assert agent.popen.poll() is None
+
+
+def test_a_deleted_task_frees_its_agent(start: Processes, kubectl: Kubectl) -> None:
+    start.operator()
+    start.agent("freed", "delete")
+    kubectl.apply(manifest("unwanted", "delete", "sleep", payload={"seconds": 600}))
+    running(kubectl, "unwanted")
+    kubectl("delete", "task", "unwanted")
+    kubectl.apply(manifest("wanted", "delete"))
+    assert finished(kubectl, "wanted")["agentName"] == "freed"
+
+
+def test_ttl_removes_a_finished_task(start: Processes, kubectl: Kubectl) -> None:
+    start.operator()
+    start.agent("brief", "ttl")
+    kubectl.apply(manifest("brief", "ttl", ttlSecondsAfterFinished=2))
+    finished(kubectl, "brief")
+    until("it to be gone", lambda: not kubectl("get", "task", "brief", "--ignore-not-found"), 15)

@@ -1,0 +1,89 @@
+"""Operator and agents as processes of this machine, with short intervals, against real servers."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HEARTBEAT_SECONDS = 1
+OFFLINE_SECONDS = 4
+
+
+@dataclass
+class Process:
+    """A running component and where its log goes."""
+
+    popen: "subprocess.Popen[bytes]"
+    log: Path
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self) -> int:
+        """End it as Kubernetes would, and return its exit status."""
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(timeout=40)
+
+
+@dataclass
+class Processes:
+    """Starts components; all of them end with the test."""
+
+    folder: Path
+    amqp_url: str
+    namespace: str
+    kubeconfig: Path
+    started: list[Process] = field(default_factory=list)
+
+    def operator(self, **environment: str) -> Process:
+        """Start an operator."""
+        return self._start(
+            "harebell_operator",
+            "operator",
+            HAREBELL_NAMESPACE=self.namespace,
+            HAREBELL_HEARTBEAT_SECONDS=str(HEARTBEAT_SECONDS),
+            HAREBELL_OFFLINE_SECONDS=str(OFFLINE_SECONDS),
+            KUBECONFIG=str(self.kubeconfig),
+            **environment,
+        )
+
+    def agent(self, name: str, agent_type: str = "text", **environment: str) -> Process:
+        """Start an agent."""
+        return self._start(
+            "harebell_agent",
+            name,
+            HAREBELL_AGENT_ID=name,
+            HAREBELL_AGENT_TYPE=agent_type,
+            HAREBELL_DRAIN_SECONDS="1",
+            **environment,
+        )
+
+    def _start(self, module: str, name: str, **environment: str) -> Process:
+        log = self.folder / f"{name}-{len(self.started)}.log"
+        with log.open("wb") as output:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "HAREBELL_AMQP_URL": self.amqp_url, "HAREBELL_PORT": "0", **environment},
+            )
+        process = Process(popen, log)
+        self.started.append(process)
+        return process
+
+
+@contextmanager
+def processes(folder: Path, amqp_url: str, namespace: str, kubeconfig: Path) -> Iterator[Processes]:
+    """Yield a starter, and kill whatever it started when the block ends."""
+    starter = Processes(folder, amqp_url, namespace, kubeconfig)
+    try:
+        yield starter
+    finally:
+        for process in starter.started:
+            process.kill()

@@ -1,0 +1,107 @@
+"""An agent that does exactly what a test tells it to, speaking the real protocol to the real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from harebell_bus.claim import claim
+from harebell_bus.codec import decode_command, decode_work
+from harebell_bus.declare import declare
+from harebell_bus.envelopes import (
+    AgentRef,
+    Command,
+    CurrentTask,
+    Failed,
+    Heartbeat,
+    HeartbeatReason,
+    Started,
+    Succeeded,
+    Welcome,
+    Work,
+)
+from harebell_bus.publisher import Publisher
+from harebell_bus.topology import (
+    HEARTBEATS_EXCHANGE,
+    REPLIES_EXCHANGE,
+    agent_queue_name,
+    agent_topology,
+)
+
+
+@dataclass
+class ScriptedAgent:
+    """See the module."""
+
+    ref: AgentRef
+    agent_type: str
+    channel: AbstractChannel
+    publisher: Publisher
+    commands: "asyncio.Queue[Command]" = field(default_factory=asyncio.Queue)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    work_queue: str = ""
+
+    async def heartbeat(
+        self, reason: HeartbeatReason = HeartbeatReason.INTERVAL, *tasks: CurrentTask
+    ) -> None:
+        """Say that it is there, and what it works on."""
+        beat = Heartbeat(
+            reason=reason,
+            agent=self.ref,
+            agent_type=self.agent_type,
+            software_version="test",
+            started_at=self.started_at,
+            at=datetime.now(UTC),
+            current_tasks=tasks,
+        )
+        await self.publisher.publish(HEARTBEATS_EXCHANGE, beat, message_id=uuid4().hex, persistent=False)
+
+    async def register(self) -> None:
+        """Register and wait for the Welcome."""
+        await self.heartbeat(HeartbeatReason.REGISTERED)
+        welcome = await self.command()
+        assert isinstance(welcome, Welcome), welcome
+        self.work_queue = welcome.work_queue
+
+    async def command(self, seconds: float = 10) -> Command:
+        """Return the next command it was given."""
+        async with asyncio.timeout(seconds):
+            return await self.commands.get()
+
+    async def take(self, seconds: float = 10) -> tuple[Work, AbstractIncomingMessage]:
+        """Claim the next work message."""
+        async with asyncio.timeout(seconds):
+            message = await claim(self.channel, self.work_queue)
+        return decode_work(message.body), message
+
+    async def say(self, kind: type[Started | Succeeded | Failed], work: Work, **more: Any) -> None:
+        """Publish a reply about an attempt."""
+        reply = kind(task=work.task, attempt=work.attempt, agent=self.ref, at=datetime.now(UTC), **more)
+        await self.publisher.publish(
+            REPLIES_EXCHANGE, reply, message_id=uuid4().hex, correlation_id=work.task.uid
+        )
+
+
+@asynccontextmanager
+async def scripted_agent(amqp_url: str, name: str, agent_type: str) -> AsyncIterator[ScriptedAgent]:
+    """Connect an agent; it has not registered yet."""
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=1)
+        publisher = Publisher()
+        publisher.attach(await connection.channel(publisher_confirms=True, on_return_raises=True))
+        agent = ScriptedAgent(AgentRef(id=name, instance=uuid4().hex), agent_type, channel, publisher)
+        own = await connection.channel()
+        queues = await declare(own, agent_topology(name))
+
+        async def receive(message: AbstractIncomingMessage) -> None:
+            agent.commands.put_nowait(decode_command(message.body))
+
+        await queues[agent_queue_name(name)].consume(receive, no_ack=True)
+        yield agent
