@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import uvloop
 from kubernetes.aio.config import ConfigException
+from prometheus_client import disable_created_metrics
 
 from . import logs, server, settings
 from .app import Dependencies, create_app
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("cannot start: %s", error)
         return _START_UP_FAILED
     logs.configure(found.log_level)
+    disable_created_metrics()  # twice the series, for a moment nobody asks for
     try:
         uvloop.run(serve(found, keys))
     except (ConfigException, OSError) as error:

@@ -1,13 +1,12 @@
 """The OpenAPI document: what FastAPI writes, with the security scheme and the problem documents."""
 
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from .models import ProblemDocument, StreamMessage
-from .problems import MEDIA_TYPE
+from .problems import MEDIA_TYPE, ProblemType
 
 PATH = "/api/v1/openapi.json"
 _SCHEMAS = "#/components/schemas/"
@@ -19,7 +18,8 @@ Every request needs an API key: `Authorization: Bearer <key>`. Errors are RFC 94
 
 `GET /api/v1/ws?task_id=<name>` upgrades to a WebSocket that sends a `StreamMessage` at first and at each
 change of the Task, and closes with code 1000 when it has finished. Other close codes: 4404 unknown Task,
-4408 the client does not read, 1013 try again. Browsers give the key as a subprotocol: `harebell.v1, bearer.<key>`.
+4408 the client does not read, 1013 try again. Browsers give the key as a subprotocol:
+`harebell.v1, bearer.<key>`.
 """
 
 
@@ -27,7 +27,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses`` of a route that may answer with these problems."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": "; ".join(kind.title for kind in ProblemType if kind.status == status),
             "content": {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS + ProblemDocument.__name__}}},
         }
         for status in sorted({*statuses, *_EVERYWHERE})

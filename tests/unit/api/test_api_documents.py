@@ -1,0 +1,136 @@
+"""Documents hold what the resources hold, and are what the OpenAPI document says."""
+
+import json
+from typing import Any
+
+import pytest
+
+from harebell_api.models import AgentDocument, StreamMessage, TaskDocument
+from harebell_api.records import agent_record, task_record
+from harebell_api.stream import message
+
+from .fakes import agent, task
+
+FULL_STATUS: dict[str, Any] = {
+    "observedGeneration": 1,
+    "phase": "Running",
+    "reason": "Started",
+    "conditions": [
+        {
+            "type": "Started",
+            "status": "True",
+            "reason": "Running",
+            "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+    ],
+    "attempt": 2,
+    "failures": 1,
+    "attempts": [
+        {"attempt": 1, "agentName": "a", "outcome": "Lost", "startedAt": "2026-01-01T00:00:00.000001Z"},
+        {"attempt": 2, "agentName": "b"},
+    ],
+    "agentName": "b",
+    "agentInstance": "i",
+    "progress": {"percent": 50, "message": "half"},
+    "result": {"any": ["thing", None, 1.5]},
+    "error": {"code": "X", "message": "y"},
+    "queuedAt": "2026-01-01T00:00:00.000001Z",
+    "startedAt": "2026-01-01T00:00:01.000001Z",
+    "completedAt": "2026-01-01T00:00:02.000001Z",
+    "nextAttemptTime": "2026-01-01T00:00:03.000001Z",
+}
+
+AGENT_STATUS: dict[str, Any] = {
+    "phase": "Busy",
+    "reason": "Working",
+    "version": "1.0",
+    "registeredAt": "2026-01-01T00:00:00Z",
+    "lastHeartbeatTime": "2026-01-01T00:01:00Z",
+    "podName": "p",
+    "nodeName": "n",
+    "capacity": 2,
+    "currentTasks": [{"namespace": "work", "name": "t", "uid": "u", "attempt": 1}],
+    "capabilities": {"actions": ["echo"]},
+    "resources": {
+        "cpu": {"cores": 4, "utilizationPercent": 10},
+        "memory": {"totalBytes": 10, "usedBytes": 5},
+        "gpus": [{"index": 0, "name": "H100", "memoryTotalBytes": 80, "memoryUsedBytes": 0}],
+    },
+}
+
+
+@pytest.mark.parametrize("status", [None, {}, FULL_STATUS])
+def test_task_documents_are_as_described(status: dict[str, Any] | None) -> None:
+    record = task_record(task("t", 7, status=status, spec={"cancel": "Graceful"}, labels={"a": "b"}))
+    TaskDocument.model_validate_json(record.body)
+    assert set(json.loads(record.body)) == {f.alias for f in TaskDocument.model_fields.values()}
+    StreamMessage.model_validate_json(message("update", record))
+
+
+@pytest.mark.parametrize("status", [None, {}, AGENT_STATUS])
+def test_agent_documents_are_as_described(status: dict[str, Any] | None) -> None:
+    record = agent_record(agent("a", status=status))
+    AgentDocument.model_validate_json(record.body)
+    assert set(json.loads(record.body)) == {f.alias for f in AgentDocument.model_fields.values()}
+
+
+def test_a_new_task_is_pending() -> None:
+    record = task_record(task("t"))
+    document = json.loads(record.body)
+    assert (record.phase, record.finished) == ("Pending", False)
+    assert document["phase"] == "Pending"
+    assert document["result"] is None
+    assert document["attempts"] == []
+
+
+def test_everything_known_of_a_task_is_shown() -> None:
+    document = json.loads(task_record(task("t", 7, status=FULL_STATUS)).body)
+    hidden = {"observedGeneration", "agentInstance"}
+    assert {k: document[k] for k in FULL_STATUS if k not in hidden} == {
+        k: v for k, v in FULL_STATUS.items() if k not in hidden
+    }
+    assert document["taskId"] == "t"
+    assert document["resourceVersion"] == "7"
+
+
+def test_a_payload_is_not_kept() -> None:
+    assert b"secret" not in task_record(task("t", spec={"payload": {"a": "secret"}})).body
+
+
+@pytest.mark.parametrize(
+    ("phase", "finished"),
+    [
+        ("Pending", False),
+        ("Queued", False),
+        ("Running", False),
+        ("Succeeded", True),
+        ("Failed", True),
+        ("Cancelled", True),
+        ("DeadLettered", True),
+        ("SomethingNewer", False),
+    ],
+)
+def test_which_phases_are_final(phase: str, finished: bool) -> None:
+    assert task_record(task("t", phase=phase)).finished is finished
+
+
+@pytest.mark.parametrize(
+    ("resources", "gpus", "reason"),
+    [
+        ({"gpus": []}, [], None),
+        ({"gpusReason": "no driver"}, None, "no driver"),
+        ({}, None, None),
+        ({"gpus": [{"index": 0}]}, [{"index": 0}], None),
+    ],
+)
+def test_no_gpu_differs_from_unreadable(
+    resources: dict[str, Any], gpus: list[Any] | None, reason: str | None
+) -> None:
+    shown = json.loads(agent_record(agent("a", status={"resources": resources})).body)["resources"]
+    assert shown["gpus"] == gpus
+    assert shown["gpusReason"] == reason
+
+
+def test_an_agent_not_heard_of_is_offline() -> None:
+    assert agent_record(agent("a")).status == "Offline"

@@ -1,0 +1,51 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from harebell_api.settings import Settings, SettingsError
+
+NEEDED = {"HAREBELL_API_KEY_FILE": "/keys", "HAREBELL_NAMESPACE": "work"}
+
+
+def test_defaults(tmp_path: Path) -> None:
+    found = Settings.from_environment(NEEDED, tmp_path / "none")
+    assert found == Settings("work", Path("/keys"), "0.0.0.0", 8080, logging.INFO)
+
+
+@pytest.mark.parametrize(
+    ("environment", "namespace"),
+    [
+        ({"HAREBELL_NAMESPACE": "a", "POD_NAMESPACE": "b"}, "a"),
+        ({"POD_NAMESPACE": "b"}, "b"),
+        ({"HAREBELL_NAMESPACE": ""}, "from-file"),
+        ({}, "from-file"),
+    ],
+)
+def test_namespace(tmp_path: Path, environment: dict[str, str], namespace: str) -> None:
+    file = tmp_path / "namespace"
+    file.write_text("from-file\n")
+    given = {"HAREBELL_API_KEY_FILE": "/keys", **environment}
+    assert Settings.from_environment(given, file).namespace == namespace
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"HAREBELL_API_KEY_FILE": ""}, "HAREBELL_API_KEY_FILE"),
+        ({"HAREBELL_NAMESPACE": ""}, "HAREBELL_NAMESPACE"),
+        ({"HAREBELL_PORT": "http"}, "HAREBELL_PORT"),
+        ({"HAREBELL_PORT": "65536"}, "HAREBELL_PORT"),
+        ({"HAREBELL_PORT": "-1"}, "HAREBELL_PORT"),
+        ({"HAREBELL_LOG_LEVEL": "loud"}, "HAREBELL_LOG_LEVEL"),
+    ],
+)
+def test_an_error_names_the_setting(tmp_path: Path, changed: dict[str, str], word: str) -> None:
+    with pytest.raises(SettingsError, match=word):
+        Settings.from_environment({**NEEDED, **changed}, tmp_path / "none")
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "debug", "Debug"])
+def test_level_in_any_case(tmp_path: Path, level: str) -> None:
+    given = {**NEEDED, "HAREBELL_LOG_LEVEL": level}
+    assert Settings.from_environment(given, tmp_path).log_level == logging.DEBUG
