@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import kind, rootfs
+from . import kind, rootfs, transfer
 from .docker import Docker
 from .keys import digest
-from .paths import REPOSITORY, work_folder
+from .paths import REPOSITORY
 from .progress import Problem, step
 from .shell import Failed, run
 from .versions import PUBLISHED_POSTGRESQL, PUBLISHED_PYTHON, PUBLISHED_RABBITMQ
@@ -97,53 +96,20 @@ def build(docker: Docker, product: Product, base: str, base_id: str, root: Path 
     return tag
 
 
-def on_node(docker: Docker, node: str, tag: str) -> bool:
-    """Whether a node's container runtime has an image."""
-    reference = tag if "." in tag.split("/")[0] else f"docker.io/{tag if '/' in tag else f'library/{tag}'}"
-    out = docker.run(
-        "exec", node, "ctr", "--namespace", "k8s.io", "images", "ls", "--quiet", f"name=={reference}"
-    )
-    return bool(out.strip())
-
-
 def load(docker: Docker, cluster: str, tags: list[str]) -> None:
     """Copy images from the daemon to every running node that lacks them."""
     nodes = kind.containers(docker, cluster, only_running=True)
     if not nodes:
         raise Problem(f"The cluster {cluster} is not running; run up first.")
     with ThreadPoolExecutor() as workers:
-        lacking = list(
-            workers.map(lambda node: [tag for tag in tags if not on_node(docker, node, tag)], nodes)
-        )
-    wanted = [tag for tag in tags if any(tag in each for each in lacking)]
+        absent = workers.map(lambda node: [not transfer.on_node(docker, node, tag) for tag in tags], nodes)
+        lacking = dict(zip(nodes, absent, strict=True))
+    wanted = [tag for index, tag in enumerate(tags) if any(each[index] for each in lacking.values())]
     if not wanted:
         return
-    targets = [node for node, each in zip(nodes, lacking, strict=True) if each]
-    with (
-        step(f"Load {', '.join(wanted)}"),
-        tempfile.NamedTemporaryFile(dir=work_folder(), suffix=".tar") as archive,
-    ):
-        docker.run("save", "--output", archive.name, *wanted)
-
-        def put(node: str) -> None:
-            # --local: containerd's newer way of importing takes three times the CPU.
-            command = [
-                "docker",
-                "exec",
-                "-i",
-                node,
-                "ctr",
-                "--namespace",
-                "k8s.io",
-                "images",
-                "import",
-                "--local",
-                "-",
-            ]
-            run(command, env=docker.env, stdin_file=Path(archive.name), timeout=300)
-
-        with ThreadPoolExecutor() as workers:
-            list(workers.map(put, targets))
+    targets = [node for node, each in lacking.items() if any(each)]
+    with step(f"Load {', '.join(wanted)}"):
+        transfer.copy(docker, targets, wanted)
 
 
 def pushed(docker: Docker, tag: str) -> str:
