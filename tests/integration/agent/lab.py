@@ -1,0 +1,36 @@
+"""An agent of a user, as the broker tests run it."""
+
+import asyncio
+import time
+from typing import Any
+
+from harebell_agent import Agent, Context
+
+agent = Agent()
+
+
+@agent.action("quick")
+async def quick(ctx: Context, payload: dict[str, Any]) -> dict[str, Any]:
+    return payload
+
+
+@agent.action("slow")
+async def slow(ctx: Context, payload: dict[str, float]) -> str:
+    for step in range(100):
+        await ctx.progress(percent=step, message="going on")
+        await asyncio.sleep(payload["seconds"] / 100)
+    return "done"
+
+
+@agent.action("blocking")
+def blocking(ctx: Context, payload: dict[str, float]) -> str:
+    ends = time.monotonic() + payload["seconds"]
+    while time.monotonic() < ends and not ctx.cancelled:
+        time.sleep(0.02)
+    return "done"
+
+
+@agent.action("stubborn")
+def stubborn(ctx: Context, payload: dict[str, float]) -> str:
+    time.sleep(payload["seconds"])
+    return "done"

@@ -1,0 +1,253 @@
+"""An agent process and a real broker; the test is the operator."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from harebell_bus import topology
+from harebell_bus.envelopes import (
+    Cancelled,
+    CancelMode,
+    Failed,
+    HeartbeatReason,
+    Interrupted,
+    Progressed,
+    Started,
+    Succeeded,
+    TaskRef,
+)
+
+from .harness import AGENT_TYPE, Operator, Wire, agent, operating
+
+
+@pytest.fixture
+async def operator(amqp_url: str) -> AsyncIterator[Operator]:
+    async with operating(amqp_url) as operator:
+        await operator.open()
+        await operator.channel.declare_queue(topology.work_queue_name(AGENT_TYPE), passive=True)
+        yield operator
+
+
+@pytest.fixture
+async def wire(amqp_url: str) -> AsyncIterator[Wire]:
+    wire = Wire(amqp_url)
+    await wire.join()
+    yield wire
+    await wire.cut()
+
+
+async def test_work_is_begun_told_of_and_done(operator: Operator, amqp_url: str, tmp_path: Path) -> None:
+    async with agent(amqp_url, tmp_path) as process:
+        await operator.registered(process.id)
+        heartbeat = next(h for h in operator.heartbeats if h.agent.id == process.id)
+        assert heartbeat.agent_type == AGENT_TYPE
+        assert "slow" in heartbeat.actions
+        assert heartbeat.resources.memory.total_bytes
+
+        task = await operator.dispatch("quick", {"a": [1, None]})
+        assert (await operator.outcome(task, Succeeded)).result == {"a": [1, None]}
+
+        task = await operator.dispatch("slow", {"seconds": 1.2})
+        await operator.outcome(task, Succeeded)
+        percents = [r.percent for r in operator.replies if isinstance(r, Progressed) and r.task == task]
+        assert 2 <= len(percents) <= 4
+        assert percents == sorted(percents, key=lambda p: p or 0)
+
+        failed = await operator.outcome(await operator.dispatch("missing"), Failed)
+        assert (failed.code, failed.retryable) == ("UnknownAction", False)
+
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+        await operator.hears(
+            "the good-bye", lambda: operator.heartbeats[-1].reason is HeartbeatReason.LEAVING
+        )
+
+
+async def test_an_agent_that_comes_first_waits_for_the_exchanges_and_its_welcome(
+    amqp_url: str, tmp_path: Path
+) -> None:
+    async with operating(amqp_url) as operator, agent(amqp_url, tmp_path) as process:
+        for name in (topology.HEARTBEATS_EXCHANGE, topology.COMMANDS_EXCHANGE):
+            await operator.channel.exchange_delete(name)
+        operator.welcoming = False
+        await operator.open()
+        await operator.registered(process.id, times=3)
+        task = await operator.dispatch("quick")
+        assert await operator.ready() == 1
+        operator.welcoming = True
+        await operator.outcome(task, Succeeded)
+
+
+async def test_work_goes_on_while_the_broker_is_away(operator: Operator, wire: Wire, tmp_path: Path) -> None:
+    async with agent(wire.url, tmp_path) as process:
+        task = await operator.dispatch("blocking", {"seconds": 3})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await wire.cut()
+        next_task = await operator.dispatch("quick")
+        await asyncio.sleep(0.5)
+        await wire.join()
+        await operator.registered(process.id, times=2)
+        again = operator.heartbeats[-1]
+        assert [c.task for c in again.current_tasks] == [task]
+        assert operator.said(next_task) == []
+        await operator.outcome(task, Succeeded)
+        await operator.outcome(next_task, Succeeded)
+
+
+async def test_an_outcome_waits_for_the_broker(operator: Operator, wire: Wire, tmp_path: Path) -> None:
+    async with agent(wire.url, tmp_path) as process:
+        task = await operator.dispatch("blocking", {"seconds": 0.5})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await wire.cut()
+        log = tmp_path / f"{process.id}.log"
+        await operator.hears("the end of the action", lambda: "Succeeded after" in log.read_text())
+        await wire.join()
+        await operator.outcome(task, Succeeded)
+
+
+@pytest.mark.parametrize(
+    ("action", "mode"),
+    [
+        ("slow", CancelMode.GRACEFUL),
+        ("blocking", CancelMode.GRACEFUL),
+        ("slow", CancelMode.IMMEDIATE),
+        ("stubborn", CancelMode.IMMEDIATE),
+    ],
+)
+async def test_cancelled_work_is_cancelled_and_the_next_is_taken(
+    operator: Operator, amqp_url: str, tmp_path: Path, action: str, mode: CancelMode
+) -> None:
+    async with agent(amqp_url, tmp_path) as process:
+        seconds = 3 if action == "stubborn" else 600
+        task = await operator.dispatch(action, {"seconds": seconds})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await operator.cancel(process.id, task, mode)
+        await operator.outcome(task, Cancelled)
+        await operator.outcome(await operator.dispatch("quick"), Succeeded)
+
+
+async def test_a_query_is_answered_with_what_is_worked_on(
+    operator: Operator, amqp_url: str, tmp_path: Path
+) -> None:
+    async with agent(amqp_url, tmp_path):
+        task = await operator.dispatch("stubborn", {"seconds": 600})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await operator.query_all()
+        await operator.hears("the answer", lambda: operator.heartbeats[-1].reason is HeartbeatReason.QUERIED)
+        assert [c.task for c in operator.heartbeats[-1].current_tasks] == [task]
+
+
+async def test_heartbeats_go_on_while_a_thread_works(
+    operator: Operator, amqp_url: str, tmp_path: Path
+) -> None:
+    operator.heartbeat_seconds = 0.1
+    async with agent(amqp_url, tmp_path) as process:
+        task = await operator.dispatch("stubborn", {"seconds": 1})
+        await operator.outcome(task, Succeeded)
+        assert sum(h.agent.id == process.id and bool(h.current_tasks) for h in operator.heartbeats) >= 5
+
+
+async def test_what_cannot_be_read_is_put_aside(operator: Operator, amqp_url: str, tmp_path: Path) -> None:
+    async with agent(amqp_url, tmp_path):
+        task = TaskRef(namespace="lab", name="odd", uid="odd-uid")
+        await operator.send(b'{"kind":"Work","version":7}', task)
+        await operator.hears("the failure", lambda: operator.said(task) == ["Failed"])
+        (letter,) = operator.letters
+        assert letter.body == b'{"kind":"Work","version":7}'
+        assert letter.headers[topology.TASK_NAME_HEADER] == "odd"
+        assert "version" in str(letter.headers[topology.REASON_HEADER])
+        await operator.outcome(await operator.dispatch("quick"), Succeeded)
+
+
+async def test_a_busy_agent_holds_nothing_and_an_idle_one_takes_the_most_urgent(
+    operator: Operator, amqp_url: str, tmp_path: Path
+) -> None:
+    async with agent(amqp_url, tmp_path):
+        task = await operator.dispatch("blocking", {"seconds": 2})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        last = [await operator.dispatch("quick", priority=p) for p in ("background", "normal", "critical")]
+        assert await operator.ready() == 3
+        for waiting in last:
+            await operator.outcome(waiting, Succeeded)
+        started = [r.task for r in operator.replies if isinstance(r, Started)]
+        assert started == [task, *reversed(last)]
+
+
+async def test_as_many_at_a_time_as_there_are_slots(
+    operator: Operator, amqp_url: str, tmp_path: Path
+) -> None:
+    async with agent(amqp_url, tmp_path, HAREBELL_AGENT_CONCURRENCY="2"):
+        tasks = [await operator.dispatch("blocking", {"seconds": 1.5}) for _ in range(3)]
+        await operator.hears("two starts", lambda: sum(bool(operator.said(t)) for t in tasks) == 2)
+        assert await operator.ready() == 1
+        for task in tasks:
+            await operator.outcome(task, Succeeded)
+
+
+async def test_a_drain_lets_work_end(operator: Operator, amqp_url: str, tmp_path: Path) -> None:
+    async with agent(amqp_url, tmp_path) as process:
+        task = await operator.dispatch("slow", {"seconds": 2})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        process.signal(signal.SIGTERM)
+        waiting = await operator.dispatch("quick")
+        assert await process.ended() == 0
+        await operator.outcome(task, Succeeded)
+        assert operator.said(waiting) == []
+        assert await operator.ready() == 1
+
+
+@pytest.mark.parametrize("action", ["slow", "blocking", "stubborn"])
+async def test_what_does_not_end_in_time_is_handed_back(
+    operator: Operator, amqp_url: str, tmp_path: Path, action: str
+) -> None:
+    async with agent(amqp_url, tmp_path, HAREBELL_DRAIN_SECONDS="0.5") as process:
+        task = await operator.dispatch(action, {"seconds": 600})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        process.signal(signal.SIGTERM)
+        assert await process.ended(10) == 0
+        await operator.outcome(task, Interrupted)
+        assert operator.heartbeats[-1].reason is HeartbeatReason.LEAVING
+
+
+async def test_told_twice_it_ends_at_once(operator: Operator, amqp_url: str, tmp_path: Path) -> None:
+    async with agent(amqp_url, tmp_path, HAREBELL_DRAIN_SECONDS="600") as process:
+        task = await operator.dispatch("stubborn", {"seconds": 600})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        process.signal(signal.SIGTERM)
+        log = tmp_path / f"{process.id}.log"
+        await operator.hears("the first word", lambda: "shutting down: " in log.read_text())
+        process.signal(signal.SIGINT)
+        assert await process.ended(5) == 0
+        await operator.outcome(task, Interrupted)
+
+
+async def test_a_work_queue_that_vanishes_is_found_again(
+    operator: Operator, amqp_url: str, tmp_path: Path
+) -> None:
+    async with agent(amqp_url, tmp_path) as process:
+        await operator.registered(process.id)
+        await operator.channel.queue_delete(topology.work_queue_name(AGENT_TYPE))
+        process_log = tmp_path / f"{process.id}.log"
+        await operator.hears(
+            "the loss", lambda: "broker connection lost" in process_log.read_text(), seconds=45
+        )
+        await operator.open()
+        await operator.registered(process.id, times=2)
+        await operator.outcome(await operator.dispatch("quick"), Succeeded)
+
+
+async def test_a_killed_agent_comes_back_under_the_same_name(
+    operator: Operator, amqp_url: str, tmp_path: Path
+) -> None:
+    async with agent(amqp_url, tmp_path, agent_id="lab-same") as first:
+        await operator.registered("lab-same")
+        first.signal(signal.SIGKILL)
+        await first.ended()
+        async with agent(amqp_url, tmp_path, agent_id="lab-same"):
+            await operator.registered("lab-same", times=2)
+            instances = {h.agent.instance for h in operator.heartbeats if h.agent.id == "lab-same"}
+            assert len(instances) == 2
+            await operator.outcome(await operator.dispatch("quick"), Succeeded)
