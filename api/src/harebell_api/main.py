@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("cannot start: %s", error)
         return _START_UP_FAILED
     logs.configure(found.log_level)
-    disable_created_metrics()  # twice the series, for a moment nobody asks for
+    disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, of no use
     try:
         uvloop.run(serve(found, keys))
     except (ConfigException, OSError) as error:

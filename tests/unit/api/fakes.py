@@ -140,8 +140,8 @@ class ScriptedSource:
         if isinstance(step, Exception):
             raise step
         items, version = step
-        for item in items or [None]:
-            page = [] if item is None else [item]
+        pages: list[list[Object]] = [[item] for item in items] or [[]]
+        for page in pages:
             yield {"metadata": {"resourceVersion": str(version)}, "items": page}
 
     async def watch(self, kind: Kind, version: str) -> AsyncGenerator[Object, None]:

@@ -62,7 +62,7 @@ class Played:
 
 
 async def test_list_then_watch_and_go_on_from_there() -> None:
-    events = [
+    events: list[Any] = [
         _event("ADDED", task("b", 11)),
         _event("MODIFIED", task("a", 12)),
         _event("DELETED", task("b", 13)),
