@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from .paths import docker_folder, docker_runtime
-from .shell import Failed, run
+from .shell import Failed, run, succeeds
 
 DEFAULT_BRIDGE = "docker0"
 
@@ -51,7 +51,7 @@ def remember_before() -> None:
         rules = {table: run(["iptables", "-t", table, "-S"]).splitlines() for table in ("filter", "nat")}
     except Failed:
         rules = {}
-    before = {"default_bridge": Path(f"/sys/class/net/{DEFAULT_BRIDGE}").exists(), "rules": rules}
+    before = {"default_bridge": _interface(DEFAULT_BRIDGE), "rules": rules}
     (docker_folder() / "before.json").write_text(json.dumps(before))
 
 
@@ -118,6 +118,10 @@ def _try(*command: str) -> None:
         run(command)
 
 
+def _interface(name: str) -> bool:
+    return succeeds(["ip", "link", "show", name])
+
+
 def _remove_network() -> None:
     note = docker_folder() / "before.json"
     try:
@@ -126,7 +130,7 @@ def _remove_network() -> None:
         return
     bridges = [bridge()] + ([] if before["default_bridge"] else [DEFAULT_BRIDGE])
     for name in bridges:
-        if Path(f"/sys/class/net/{name}").exists():
+        if _interface(name):
             _try("ip", "link", "delete", name)
     for table, rules in before["rules"].items():
         try:
