@@ -30,7 +30,7 @@ def kubeconfig(cluster: api.Cluster) -> Path:
 @pytest.fixture(scope="session")
 def servers(cluster: api.Cluster) -> Servers:
     """They stay when the tests are over: the next run finds them, and a new cluster has none."""
-    return deploy(cluster, cluster.images(), SERVERS_NAMESPACE)
+    return deploy(cluster, SERVERS_NAMESPACE)
 
 
 @pytest.fixture(scope="module")

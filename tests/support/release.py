@@ -125,12 +125,18 @@ def install(cluster: Cluster, images: Images, name: str, namespace: str, *argume
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
     )
     host = f"{namespace}.example.com"
+    named = image_values(
+        operator_image=images.control_plane,
+        agentDefaults_image=images.agent,
+        rabbitmq_embedded_image=images.rabbitmq,
+        postgresql_embedded_image=images.postgresql,
+    )
     # Helm installs CRDs but never upgrades them.
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds"))
     helm(
         cluster, "upgrade", "--install", name, str(CHART), "-n", namespace, "--wait", "--timeout", "4m",
         "--set", "api.ingress.enabled=true", "--set", f"api.ingress.host={host}",
-        *image_values(images), *arguments,
+        *named, *arguments,
     )  # fmt: skip
     return find(cluster, name, namespace)
 

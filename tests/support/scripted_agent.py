@@ -21,6 +21,7 @@ from harebell_bus.envelopes import (
     Failed,
     Heartbeat,
     HeartbeatReason,
+    Query,
     Started,
     Succeeded,
     Welcome,
@@ -70,9 +71,11 @@ class ScriptedAgent:
         self.work_queue = welcome.work_queue
 
     async def command(self, seconds: float = 10) -> Command:
-        """Return the next command it was given."""
+        """Return the next command it was given, other than to report."""
         async with asyncio.timeout(seconds):
-            return await self.commands.get()
+            while isinstance(command := await self.commands.get(), Query):
+                pass
+            return command
 
     async def take(self, seconds: float = 10) -> tuple[Work, AbstractIncomingMessage]:
         """Claim the next work message."""

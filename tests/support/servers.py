@@ -4,7 +4,8 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.api import Cluster, Images
+from tests.cluster.api import Cluster
+from tests.cluster.images import servers
 
 from .kubectl import Kubectl, helm, run
 from .waiting import until
@@ -12,17 +13,18 @@ from .waiting import until
 CHART = Path(__file__).parents[2] / "charts" / "harebell"
 
 
-def image_values(images: Images) -> list[str]:
-    """Return helm arguments that name the images as the cluster knows them."""
+def image_values(**images: str) -> list[str]:
+    """Return helm arguments that name images, by the value's path with ``_`` for the dots."""
     arguments = []
-    for path, name in (
-        ("operator.image", images.control_plane),
-        ("agentDefaults.image", images.agent),
-        ("rabbitmq.embedded.image", images.rabbitmq),
-        ("postgresql.embedded.image", images.postgresql),
-    ):
+    for path, name in images.items():
         repository, _, tag = name.rpartition(":")
-        arguments += ["--set-string", f"{path}.repository={repository}", "--set-string", f"{path}.tag={tag}"]
+        value = path.replace("_", ".")
+        arguments += [
+            "--set-string",
+            f"{value}.repository={repository}",
+            "--set-string",
+            f"{value}.tag={tag}",
+        ]
     return arguments
 
 
@@ -42,13 +44,18 @@ class Servers:
         return f"{self.amqp_url.rsplit('/', 1)[0]}/{name}"
 
 
-def deploy(cluster: Cluster, images: Images, namespace: str) -> Servers:
+def deploy(cluster: Cluster, namespace: str) -> Servers:
     """Deploy both servers into a namespace, or find them there, and wait until they answer."""
     kubectl = Kubectl(cluster, namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     if not kubectl.items("statefulset"):
+        images = servers(cluster.way)
+        named = image_values(
+            rabbitmq_embedded_image=images["RABBITMQ_IMAGE"],
+            postgresql_embedded_image=images["POSTGRESQL_IMAGE"],
+        )
         manifests = helm(
-            cluster, "template", "rabbit", str(CHART), "-n", namespace, *image_values(images),
+            cluster, "template", "rabbit", str(CHART), "-n", namespace, *named,
             "--set", "fullnameOverride=rabbit",
             "-s", "templates/rabbitmq.yaml", "-s", "templates/postgresql.yaml",
         )  # fmt: skip

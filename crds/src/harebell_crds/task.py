@@ -1,7 +1,7 @@
 """Task: one piece of work for an agent of some type."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -100,6 +100,8 @@ class RetryPolicy(Model):
 
 class TaskSpec(Model):
     """What is asked for. Only cancel, the deadlines and the TTL may change later."""
+
+    opaque: ClassVar[tuple[str, ...]] = ("payload",)
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -201,6 +203,8 @@ class Attempt(Model):
 
 class TaskStatus(Model):
     """What became of it. Written by the operator alone."""
+
+    opaque: ClassVar[tuple[str, ...]] = ("result",)
 
     observed_generation: Annotated[int | None, Field(description="metadata.generation last acted on.")] = None
     phase: Annotated[TaskPhase | None, Field(description="Where the Task is in its life.")] = None

@@ -1,11 +1,14 @@
 """The operator between the real API server and the real broker."""
 
 import asyncio
+import re
+from datetime import datetime
 from typing import Any
+from urllib.request import urlopen
 
 import aio_pika
 from tests.support.kubectl import Kubectl
-from tests.support.processes import Processes
+from tests.support.processes import Processes, free_port
 from tests.support.release import manifest
 from tests.support.scripted_agent import scripted_agent
 from tests.support.waiting import until
@@ -18,6 +21,7 @@ from harebell_bus.topology import (
     REPLIES_EXCHANGE,
     WORK_EXCHANGE,
 )
+from harebell_operator.tasks import COALESCE
 
 
 def status(kubectl: Kubectl, name: str) -> dict[str, Any]:
@@ -63,15 +67,24 @@ def test_an_idle_agent_takes_the_most_urgent_first(start: Processes, kubectl: Ku
 
 
 def test_a_short_task_costs_one_status_write(start: Processes, kubectl: Kubectl) -> None:
-    start.operator()
+    port = free_port()
+    start.operator(HAREBELL_PORT=str(port))
     start.agent("scribe", "short")
-    until("the agent", lambda: kubectl("get", "agent", "scribe", "--ignore-not-found") and True)
+    until("the agent", lambda: "Online" in kubectl("get", "agents", "-o", "wide"))
+
+    def writes() -> float:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            found = re.search(r'status_writes_total\{kind="Task"\} (\S+)', answer.read().decode())
+        return float(found.group(1)) if found else 0
+
+    before = writes()
     kubectl.apply(manifest("short", "short", payload={"nothing": None}))
-    finished(kubectl, "short")
-    managed = kubectl("get", "task", "short", "--show-managed-fields", "-o", "json")
-    assert managed.count('"subresource": "status"') == 1
+    done = finished(kubectl, "short")
+    took = datetime.fromisoformat(done["completedAt"]) - datetime.fromisoformat(done["queuedAt"])
+    # On a busy machine even this Task may outlast the second within which changes are written together.
+    assert writes() - before <= (1 if took < COALESCE else 3)
     # A JSON null in a result is a value like any other.
-    assert status(kubectl, "short")["result"] == {"nothing": None}
+    assert done["result"] == {"nothing": None}
 
 
 def test_work_of_a_crashed_agent_runs_again(start: Processes, kubectl: Kubectl) -> None:
