@@ -54,8 +54,11 @@ class Operator:
         self.heartbeat_seconds = 60.0
 
     async def open(self) -> None:
-        """Declare everything, and listen."""
+        """Declare everything, without what an earlier test left in it, and listen."""
         queues = await declare(self.channel, topology.base_topology())
+        for queue in queues.values():
+            await queue.purge()
+        await self.channel.queue_delete(topology.work_queue_name(AGENT_TYPE))
         await declare(self.channel, topology.work_topology(AGENT_TYPE))
         await queues[topology.HEARTBEATS_QUEUE].consume(self._heartbeat, no_ack=True)
         await queues[topology.REPLIES_QUEUE].consume(self._reply, no_ack=True)

@@ -1,6 +1,5 @@
 """An agent process and a real broker; the test is the operator."""
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +26,6 @@ from .harness import AGENT_TYPE, Operator, Wire, agent, operating
 async def operator(amqp_url: str) -> AsyncIterator[Operator]:
     async with operating(amqp_url) as operator:
         await operator.open()
-        await operator.channel.declare_queue(topology.work_queue_name(AGENT_TYPE), passive=True)
         yield operator
 
 
@@ -69,16 +67,19 @@ async def test_work_is_begun_told_of_and_done(operator: Operator, amqp_url: str,
 async def test_an_agent_that_comes_first_waits_for_the_exchanges_and_its_welcome(
     amqp_url: str, tmp_path: Path
 ) -> None:
-    async with operating(amqp_url) as operator, agent(amqp_url, tmp_path) as process:
+    async with operating(amqp_url) as operator:
         for name in (topology.HEARTBEATS_EXCHANGE, topology.COMMANDS_EXCHANGE):
             await operator.channel.exchange_delete(name)
         operator.welcoming = False
-        await operator.open()
-        await operator.registered(process.id, times=3)
-        task = await operator.dispatch("quick")
-        assert await operator.ready() == 1
-        operator.welcoming = True
-        await operator.outcome(task, Succeeded)
+        async with agent(amqp_url, tmp_path) as process:
+            log = tmp_path / f"{process.id}.log"
+            await operator.hears("the first failure", lambda: "NOT_FOUND - no exchange" in log.read_text())
+            await operator.open()
+            await operator.registered(process.id, times=3)
+            task = await operator.dispatch("quick")
+            assert await operator.ready() == 1
+            operator.welcoming = True
+            await operator.outcome(task, Succeeded)
 
 
 async def test_work_goes_on_while_the_broker_is_away(operator: Operator, wire: Wire, tmp_path: Path) -> None:
@@ -86,8 +87,9 @@ async def test_work_goes_on_while_the_broker_is_away(operator: Operator, wire: W
         task = await operator.dispatch("blocking", {"seconds": 3})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         await wire.cut()
+        log = tmp_path / f"{process.id}.log"
+        await operator.hears("the loss", lambda: "Connection refused" in log.read_text())
         next_task = await operator.dispatch("quick")
-        await asyncio.sleep(0.5)
         await wire.join()
         await operator.registered(process.id, times=2)
         again = operator.heartbeats[-1]
