@@ -123,7 +123,8 @@ def main() -> None:
         description="Reconciles harebell's Tasks and Agents against RabbitMQ.",
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), "
-        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), and KUBECONFIG outside a cluster.",
+        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "
+        "and KUBECONFIG outside a cluster.",
     )
     parser.parse_args()
     try:

@@ -1,5 +1,6 @@
 """Reconciles Tasks: gather an observation, decide, act."""
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -79,6 +80,7 @@ class TaskReconciler:
                     spec=spec,
                     status=status,
                     written=status,
+                    payload_bytes=len(json.dumps(spec.payload, separators=(",", ":")).encode()),
                 )
                 self._store.tasks[entry.uid] = entry
                 self._store.assign(entry.uid, None, status.agent_name)
@@ -188,6 +190,7 @@ class TaskReconciler:
             sighting=self._agents.sighting(entry, now),
             supply=self._agents.supply(entry.spec.agent_type),
             broker_error=entry.broker_error or self._broker.error,
+            payload_bytes=entry.payload_bytes,
             cancel_sent_at=sent[1] if sent and sent[0] == entry.status.attempt else None,
         )
 

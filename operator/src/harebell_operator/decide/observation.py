@@ -42,6 +42,8 @@ class TaskObservation:
     supply: Supply
     broker_error: str | None
     """Why nothing can be published at the moment, or None."""
+    payload_bytes: int
+    """Size of the payload as JSON."""
     cancel_sent_at: datetime | None
     """When the agent was last told to stop the current attempt."""
 

@@ -15,6 +15,7 @@ from typing import assert_never
 
 from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Reply, Started, Succeeded
 from harebell_crds.task import (
+    MAX_PAYLOAD_BYTES,
     AttemptOutcome,
     CancelMode,
     Progress,
@@ -77,6 +78,7 @@ def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
         _hear(draft, reply)
     if draft.phase.terminal:
         return _after_the_end(draft)
+    _oversized(draft)
     _cancel(draft)
     _lost_agent(draft)
     _deadlines(draft)
@@ -176,6 +178,14 @@ def _attempt_failed(
 
 
 # ---- what the clock and the spec say -------------------------------------------------------------------
+
+
+def _oversized(draft: _Draft) -> None:
+    """Refuse what only a cluster without the admission policy lets through."""
+    if draft.phase == TaskPhase.PENDING and draft.obs.payload_bytes > MAX_PAYLOAD_BYTES:
+        message = f"spec.payload is {draft.obs.payload_bytes} bytes as JSON; {MAX_PAYLOAD_BYTES} are allowed"
+        error = TaskError(code="PayloadTooLarge", message=message)
+        draft.finish(TaskPhase.FAILED, error.code, error.message, error=error)
 
 
 def _cancel(draft: _Draft) -> None:

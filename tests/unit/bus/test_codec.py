@@ -1,0 +1,86 @@
+"""Envelopes to bytes and back, and what is not one."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harebell_bus.codec import decode_command, decode_heartbeat, decode_reply, decode_work, encode
+from harebell_bus.envelopes import AgentRef, Progressed, Succeeded, TaskRef, Welcome, Work
+from harebell_bus.errors import UnreadableMessageError
+from harebell_bus.topology import PRIORITIES, base_topology, work_topology
+
+TASK = TaskRef(namespace="n", name="t", uid="u")
+AGENT = AgentRef(id="a", instance="i")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_a_result_survives_the_wire(result: object) -> None:
+    reply = Succeeded(task=TASK, attempt=1, agent=AGENT, at=NOW, result=result)
+    assert decode_reply(encode(reply)) == reply
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_a_payload_survives_the_wire(payload: dict[str, object]) -> None:
+    work = Work(
+        task=TASK, attempt=2, agent_type="t", action="x", payload=payload, priority="low", published_at=NOW
+    )
+    assert decode_work(encode(work)) == work
+
+
+@pytest.mark.parametrize("decode", [decode_work, decode_reply, decode_command, decode_heartbeat])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"kind":"Work"}',
+        b'{"kind":"Succeeded","version":2}',
+        b"[" * 10_000,
+    ],
+)
+def test_anything_else_is_unreadable(decode: object, body: bytes) -> None:
+    assert callable(decode)
+    with pytest.raises(UnreadableMessageError):
+        decode(body)
+
+
+def test_the_reason_names_the_field_and_not_its_content() -> None:
+    body = encode(Progressed(task=TASK, attempt=1, agent=AGENT, at=NOW)).replace(
+        b'"attempt":1', b'"attempt":"secret"'
+    )
+    with pytest.raises(UnreadableMessageError, match="attempt") as refused:
+        decode_reply(body)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_field_of_a_later_version_is_ignored() -> None:
+    body = encode(Welcome(instance="i", work_queue="q", heartbeat_seconds=60))
+    assert decode_command(body.replace(b"{", b'{"later":1,', 1))
+
+
+def test_priorities_are_strictly_ordered_and_normal_is_the_brokers_default() -> None:
+    order = ["background", "low", "normal", "high", "critical"]
+    assert sorted(order, key=PRIORITIES.__getitem__) == order
+    assert len(set(PRIORITIES.values())) == 5
+    assert PRIORITIES["normal"] == 4
+
+
+def test_bindings_name_what_is_declared() -> None:
+    base = base_topology()
+    exchanges = {e.name for e in base.exchanges}
+    for topology in (base, work_topology("t")):
+        queues = {q.name for q in topology.queues}
+        for binding in topology.bindings:
+            assert binding.exchange in exchanges
+            assert binding.queue in queues

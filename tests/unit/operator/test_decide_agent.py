@@ -1,0 +1,142 @@
+"""Tables over the decision about an Agent."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from harebell_bus.envelopes import AgentRef, Gpu, Heartbeat, HeartbeatReason, Resources
+from harebell_bus.envelopes import Cpu as BusCpu
+from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
+from harebell_crds.agent import Gpu as StatusGpu
+from harebell_crds.agent import Resources as StatusResources
+from harebell_crds.task import TaskPhase, TaskStatus
+from harebell_operator.decide.agent import BUSY_SETTLES, AgentObservation, decide, summarize
+from harebell_operator.decide.fencing import is_stale
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+ANNA = AgentRef(id="anna", instance="a1")
+TASK = CurrentTask(namespace="ns", name="t", uid="u", attempt=1)
+WINDOW = timedelta(seconds=180)
+GIB = 2**30
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def beat(seconds: float = 0, **more: Any) -> Heartbeat:
+    return Heartbeat(
+        reason=HeartbeatReason.INTERVAL,
+        agent=ANNA,
+        agent_type="text",
+        software_version="1",
+        started_at=T0,
+        at=at(seconds),
+        resources=Resources(cpu=BusCpu(cores=2, utilization_percent=7), gpus=()),
+        **more,
+    )
+
+
+def observed(status: AgentStatus | None = None, **changes: Any) -> AgentObservation:
+    given: dict[str, Any] = {
+        "generation": 1,
+        "status": status or AgentStatus(),
+        "heartbeat": beat(),
+        "last_seen": T0,
+        "tasks": (),
+        "tasks_changed_at": T0,
+        "gone": None,
+        "offline_after": WINDOW,
+    }
+    return AgentObservation(**{**given, **changes})
+
+
+def test_a_first_heartbeat_is_written_at_once() -> None:
+    decision = decide(observed(), at(0))
+    assert decision.write
+    assert (decision.status.phase, decision.status.instance) == (AgentPhase.ONLINE, "a1")
+    assert decision.status.summary.cpu == "7%"
+    assert decision.wake_at == T0 + WINDOW
+
+
+def test_nothing_new_is_not_written() -> None:
+    written = decide(observed(), at(0)).status
+    assert not decide(observed(written), at(10)).write
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds", "reason"),
+    [
+        ({}, 180, "HeartbeatMissed"),
+        ({"gone": "PodGone"}, 1, "PodGone"),
+        ({"gone": "Left"}, 1, "Left"),
+        ({"heartbeat": None}, 180, "HeartbeatMissed"),
+    ],
+)
+def test_offline_is_written_at_once(changes: dict[str, Any], seconds: float, reason: str) -> None:
+    written = decide(observed(), at(0)).status
+    decision = decide(observed(written, **changes), at(seconds))
+    assert decision.write
+    assert (decision.status.phase, decision.status.reason) == (AgentPhase.OFFLINE, reason)
+    assert decision.status.current_tasks == ()
+
+
+def test_an_agent_from_before_a_restart_has_a_whole_window() -> None:
+    written = decide(observed(), at(0)).status
+    decision = decide(observed(written, heartbeat=None, last_seen=at(1000)), at(1179))
+    assert not decision.write
+    assert decision.status.phase == AgentPhase.ONLINE
+    assert decision.wake_at == at(1000) + WINDOW
+
+
+def test_short_work_does_not_show_as_busy() -> None:
+    written = decide(observed(), at(0)).status
+    busy = observed(written, tasks=(TASK,), tasks_changed_at=at(10))
+    early = decide(busy, at(10))
+    assert not early.write
+    assert early.wake_at == at(10) + BUSY_SETTLES
+    late = decide(busy, at(10) + BUSY_SETTLES)
+    assert late.write
+    assert late.status.phase == AgentPhase.BUSY
+    assert late.status.summary.task == "t"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "shown"),
+    [
+        (None, "unknown"),
+        ((), "-"),
+        ((StatusGpu(index=0, memory_used_bytes=GIB, memory_total_bytes=80 * GIB),), "1.0/80.0Gi"),
+        ((StatusGpu(index=0, memory_total_bytes=80 * GIB),), "?/80.0Gi"),
+    ],
+)
+def test_gpu_memory_never_reads_0_when_unknown(gpus: tuple[StatusGpu, ...] | None, shown: str) -> None:
+    assert summarize(StatusResources(gpus=gpus), (), stale=False).gpu_memory == shown
+
+
+def test_gpu_figures_pass_from_heartbeat_to_status() -> None:
+    gpu = Gpu(index=1, uuid="GPU-1", name="H100", memory_total_bytes=80 * GIB, mig=False)
+    heartbeat = beat().model_copy(update={"resources": Resources(gpus=(gpu,))})
+    status = decide(observed(heartbeat=heartbeat), at(0)).status
+    assert status.resources.gpus is not None
+    assert status.resources.gpus[0].model_dump() == gpu.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "stale"),
+    [
+        (None, 1, True),
+        (TaskStatus(), 1, False),
+        (TaskStatus(phase=TaskPhase.QUEUED, attempt=1), 1, False),
+        (TaskStatus(phase=TaskPhase.QUEUED, attempt=2), 1, True),
+        (TaskStatus(phase=TaskPhase.PENDING, attempt=1), 1, True),
+        (TaskStatus(phase=TaskPhase.PENDING, attempt=1), 2, False),
+        (TaskStatus(phase=TaskPhase.RUNNING, attempt=1, agent_name="anna", agent_instance="a1"), 1, False),
+        (TaskStatus(phase=TaskPhase.RUNNING, attempt=1, agent_name="anna", agent_instance="a0"), 1, True),
+        (TaskStatus(phase=TaskPhase.RUNNING, attempt=1, agent_name="bert", agent_instance="b1"), 1, True),
+        (TaskStatus(phase=TaskPhase.SUCCEEDED, attempt=1, agent_name="anna", agent_instance="a1"), 1, True),
+    ],
+)
+def test_who_is_told_to_stop(status: TaskStatus | None, attempt: int, stale: bool) -> None:
+    assert (is_stale(status, attempt, ANNA) is not None) == stale

@@ -1,0 +1,68 @@
+"""The work queue: once each, one worker at a time, again if added meanwhile."""
+
+import asyncio
+
+from harebell_operator.workqueue import WorkQueue
+
+
+async def test_a_key_waits_once() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("a", "b", "a"):
+        queue.add(key)
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
+    assert len(queue) == 0
+
+
+async def test_a_key_added_during_its_work_is_taken_again_afterwards() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    assert len(queue) == 0
+    queue.done("a")
+    assert await queue.get() == "a"
+
+
+async def test_the_earliest_delay_wins() -> None:
+    now = 100.0
+    queue: WorkQueue[str] = WorkQueue(lambda: now)
+    queue.add_after("a", 50)
+    queue.add_after("a", 5)
+    queue.add_after("a", 20)
+    now = 105.0
+    assert await queue.get() == "a"
+    queue.done("a")
+    now = 1000.0
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.add("b")
+    assert await waiting == "b"
+
+
+async def test_no_two_workers_on_one_key() -> None:
+    queue: WorkQueue[int] = WorkQueue()
+    active: set[int] = set()
+    seen = 0
+    done = asyncio.Event()
+
+    async def handle(key: int) -> None:
+        nonlocal seen
+        assert key not in active
+        active.add(key)
+        await asyncio.sleep(0)
+        active.discard(key)
+        seen += 1
+        if seen < 200:
+            queue.add(key)
+            queue.add((key + 1) % 5)
+        else:
+            done.set()
+
+    workers = [asyncio.create_task(queue.work(handle)) for _ in range(4)]
+    queue.add(0)
+    await asyncio.wait_for(done.wait(), 10)
+    for worker in workers:
+        worker.cancel()
+    results = await asyncio.gather(*workers, return_exceptions=True)
+    assert all(isinstance(r, asyncio.CancelledError) for r in results)
