@@ -141,11 +141,13 @@ class Runtime:
         await self._until_idle_or(self._hurry.wait(), self._settings.drain_seconds)
         for attempt in self._inflight.all():
             attempt.stop.request(StopCause.SHUTDOWN, "the agent is shut down", immediate=self._hurry.is_set())
+        clock = asyncio.get_running_loop().time
+        ends = clock() + STOP_SECONDS + LEAVE_SECONDS
         await self._until_idle_or(asyncio.Event().wait(), STOP_SECONDS + LEAVE_SECONDS)
         for attempt in self._inflight.all():
             logger.warning("left without a confirmed outcome: %s", attempt.work.task.uid)
         try:
-            async with asyncio.timeout(LEAVE_SECONDS if self._publisher.attached else 0):
+            async with asyncio.timeout_at(max(ends, clock() + 1) if self._publisher.attached else 0):
                 await self._presence.leave()
         except TimeoutError:
             logger.warning("left without saying good-bye: %s", self._link.error or "no confirm in time")

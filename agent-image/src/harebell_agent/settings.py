@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from yarl import URL
-
 from harebell_bus.envelopes import PodRef
+from harebell_bus.errors import BrokerUnavailableError
 from harebell_bus.settings import BrokerSettings, BrokerSettingsError
 
 from .actions.allow import AllowList, parse
@@ -110,14 +109,9 @@ def _check_url(broker: BrokerSettings) -> None:
     if broker.url_literal is None:
         return
     try:
-        url = URL(broker.url_literal.strip())
-    except ValueError:
-        url = URL()
-    if url.scheme not in ("amqp", "amqps") or not url.host:
-        # Without the value: it holds a password.
-        raise BrokerSettingsError(
-            "HAREBELL_AMQP_URL: must be amqp://user:password@host:port/vhost or amqps://"
-        )
+        broker.url()
+    except BrokerUnavailableError as error:
+        raise BrokerSettingsError(f"HAREBELL_AMQP_URL: {error}") from None
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_SECONDS = 10.0
 MAX_BACKOFF_SECONDS = 15.0
 HEARTBEAT_SECONDS = 15
+STABLE_SECONDS = 30.0
+"""A session that lasted as long was a good one: after it, the backoff begins anew."""
 
 Session = Callable[[AbstractConnection], Awaitable[None]]
 
@@ -41,12 +43,13 @@ class Link:
 
         :raises UnsupportedBrokerError: the broker is too old; waiting would not help.
         """
+        clock = asyncio.get_running_loop().time
         failures = 0
         while True:
+            begun = clock()
             try:
                 async with await self._connect() as connection:
                     check_version(connection)
-                    failures = 0
                     self.connected, self.error = True, None
                     logger.info("connected to the broker")
                     await _until_closed(connection, session)
@@ -56,7 +59,8 @@ class Link:
                 self.error = describe(error)
             finally:
                 self.connected = False
-            failures += 1
+            # Not reset by connecting: what fails right after it would be tried twice a second for ever.
+            failures = 1 if clock() - begun >= STABLE_SECONDS else failures + 1
             delay = random.uniform(0.5, 1.0) * min(MAX_BACKOFF_SECONDS, 0.25 * 2 ** min(failures, 10))  # noqa: S311
             logger.warning("broker connection lost: %s; again in %.1f s", self.error, delay)
             await asyncio.sleep(delay)

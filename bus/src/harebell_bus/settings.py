@@ -12,6 +12,8 @@ from pathlib import Path
 
 from yarl import URL
 
+from .errors import BrokerUnavailableError
+
 
 class BrokerSettingsError(ValueError):
     """The environment does not say where the broker is."""
@@ -35,9 +37,20 @@ class BrokerSettings:
         return cls(literal or None, Path(file) if file else None, Path(ca_file) if ca_file else None)
 
     def url(self) -> URL:
-        """Return the URL as it is now. :raises OSError: its file cannot be read."""
+        """Return the URL as it is now.
+
+        :raises OSError: its file cannot be read.
+        :raises BrokerUnavailableError: it is no URL of a broker, as in a file that is just being written.
+        """
         text = self.url_file.read_text() if self.url_file else self.url_literal
-        return URL((text or "").strip())
+        try:
+            url = URL((text or "").strip())
+        except ValueError:
+            url = URL()
+        if url.scheme not in ("amqp", "amqps") or not url.host:
+            # Without the value, which holds a password.
+            raise BrokerUnavailableError("the URL must be amqp://user:password@host:port/vhost or amqps://")
+        return url
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return how to verify the server, or None for a plain connection."""

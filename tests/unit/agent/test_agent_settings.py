@@ -74,8 +74,8 @@ def test_the_command_line_wins() -> None:
         ("HAREBELL_COMMAND_ALLOW", "ls", "HAREBELL_COMMAND_ALLOW: must be a JSON list"),
         ("HAREBELL_COMMAND_ALLOW", "[[]]", "HAREBELL_COMMAND_ALLOW: a command must have"),
         ("HAREBELL_AMQP_URL", "", "set exactly one of HAREBELL_AMQP_URL"),
-        ("HAREBELL_AMQP_URL", "http://u:hunter2@x/", "HAREBELL_AMQP_URL: must be amqp://"),
-        ("HAREBELL_AMQP_URL", "amqp://u:hunter2@x:port/", "HAREBELL_AMQP_URL: must be amqp://"),
+        ("HAREBELL_AMQP_URL", "http://u:hunter2@x/", "HAREBELL_AMQP_URL: the URL must be amqp://"),
+        ("HAREBELL_AMQP_URL", "amqp://u:hunter2@x:port/", "HAREBELL_AMQP_URL: the URL must be amqp://"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str, says: str) -> None:
