@@ -25,7 +25,7 @@ Object = Mapping[str, Any]
 """A resource as the API server sends it."""
 
 MERGE_PATCH = "application/merge-patch+json"
-PAGE_SIZE = 500
+PAGE_SIZE = 200
 WATCH_SECONDS = 60
 """How long a watch lasts. Short, so one that is silently dead is replaced within the minute."""
 _WATCH_GRACE_SECONDS = 15

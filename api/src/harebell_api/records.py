@@ -6,6 +6,8 @@ the same data takes as objects. A payload is not in it, and so never in memory.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import intern
+from types import MappingProxyType
 from typing import Any
 
 from pydantic_core import to_json
@@ -51,6 +53,7 @@ class AgentRecord(Record):
     status: str
 
 
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _FINAL = frozenset(phase.value for phase in TaskPhase if phase.terminal)
 
 
@@ -63,11 +66,11 @@ def task_record(task: Object) -> TaskRecord:
         version=int(document["resourceVersion"]),
         body=to_json(document),
         created=document["createdAt"],
-        agent_type=document["agentType"],
-        priority=document["priority"],
-        phase=document["phase"],
+        agent_type=intern(document["agentType"]),  # the same few words in thousands of Tasks
+        priority=intern(document["priority"]),
+        phase=intern(document["phase"]),
         cancel=document["cancel"],
-        labels=document["labels"],
+        labels={intern(label): intern(value) for label, value in document["labels"].items()} or _NO_LABELS,
     )
 
 
