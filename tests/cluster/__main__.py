@@ -52,7 +52,8 @@ def perform(options: argparse.Namespace) -> None:
     match options.command:
         case "up":
             cluster = api.up(name)
-            say(f"The cluster {name} is up: {cluster.ingress_url}, kubeconfig {cluster.kubeconfig}")
+            what = "The existing cluster answers" if way.existing() else f"The cluster {name} is up"
+            say(f"{what}: kubeconfig {cluster.kubeconfig}, ingress {cluster.ingress_url or 'unknown'}")
         case "down":
             api.down(name)
             say("An existing cluster is left alone." if way.existing() else f"The cluster {name} is down.")

@@ -122,7 +122,7 @@ def _link(link: Path, target: Path) -> None:
 def build_all(names: tuple[str, ...]) -> None:
     absent = [name for name in names if not cached(name)]
     if absent:
-        say(f"Building {len(absent)} programs from source; a first time takes about 14 minutes on two cores.")
+        say(f"Building {len(absent)} programs from source; a first time takes about 17 minutes on two cores.")
     for name in names:
         built(name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +74,17 @@ def create(docker: Docker, name: str, way: Way, image: str, port: int) -> None:
     target = kubeconfig(name)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    command: list[str | Path] = [
-        golang.tool("kind"),
-        "create",
-        "cluster",
-        "--name",
-        name,
-        "--image",
-        image,
-        "--config",
-        "-",
-    ]
+    command: list[str | Path] = [golang.tool("kind"), "create", "cluster", "--name", name, "--image", image]
+    if shutil.which("setpriv"):
+        # If this tool is killed, kind must not go on while the next run starts over.
+        command = ["setpriv", "--pdeathsig", "KILL", *command]
     env = docker.env | {"KIND_EXPERIMENTAL_DOCKER_NETWORK": NETWORK, "KUBECONFIG": os.devnull}
-    run([*command, "--kubeconfig", target, "--wait", "0s", "--quiet"], env=env, stdin=config, timeout=300)
+    run(
+        [*command, "--config", "-", "--kubeconfig", target, "--wait", "0s"],
+        env=env,
+        stdin=config,
+        timeout=300,
+    )
 
 
 def delete(docker: Docker, name: str) -> None:
