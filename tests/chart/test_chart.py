@@ -236,6 +236,7 @@ def test_nothing_else_is_cluster_scoped_or_elsewhere(variant: str) -> None:
         ({"agents": {"text": {"commandAllow": [[]]}}}, "commandAllow"),
         ({"operator": {"image": {"digest": "latest"}}}, "digest"),
         ({"rabbitmq": {"embedded": {"replicas": 2}}}, "replicas"),
+        ({"rabbitmq": {"embedded": {"image": {"tag": ""}}}}, "tag"),
         ({"rabbitmq": {"embedded": {"persistence": {"whenDeleted": "delete"}}}}, "whenDeleted"),
         ({"rabbitmq": {"embedded": {"enabled": False}}}, "rabbitmq.external.existingSecret"),
         ({"api": {"ingress": {"path": "/"}}}, "path"),
@@ -442,6 +443,11 @@ def test_rabbitmq(replicas: int) -> None:
     assert nodes["clusterIP"] == "None"
     assert nodes["publishNotReadyAddresses"] is True
     assert (name in of_kind(resources, "PodDisruptionBudget")) is (replicas > 1)
+
+
+def test_a_pod_that_cannot_start_is_replaced_when_its_mistake_is_corrected() -> None:
+    for name, workload in of_kind(render(), "StatefulSet").items():
+        assert workload["spec"]["podManagementPolicy"] == "Parallel", name
 
 
 def test_a_new_configuration_restarts_rabbitmq_and_more_nodes_do_not() -> None:
