@@ -14,9 +14,9 @@ from websockets.asyncio.client import connect
 
 from harebell_crds import API_VERSION
 
-from .conftest import AUTH, running
+from .conftest import AUTH, Api, running
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(180, func_only=True)  # bringing up a cluster takes longer
 
 
 class Gate:
@@ -68,7 +68,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @asynccontextmanager
 async def gate_before(kubeconfig: Path, folder: Path) -> AsyncIterator[tuple[Gate, Path]]:
     """Yield a gate before the API server, and a kubeconfig that leads through it."""
-    config = yaml.safe_load(kubeconfig.read_text())
+    config = yaml.safe_load(await asyncio.to_thread(kubeconfig.read_text))
     cluster = config["clusters"][0]["cluster"]
     address = urlsplit(cluster["server"])
     gate = Gate(address.hostname or "", address.port or 443)
@@ -76,7 +76,7 @@ async def gate_before(kubeconfig: Path, folder: Path) -> AsyncIterator[tuple[Gat
     cluster["server"] = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     cluster["tls-server-name"] = address.hostname
     through = folder / "kubeconfig"
-    through.write_text(yaml.safe_dump(config))
+    await asyncio.to_thread(through.write_text, yaml.safe_dump(config))
     try:
         yield gate, through
     finally:
@@ -96,7 +96,7 @@ async def test_it_goes_on_when_the_api_server_is_back(
             await asyncio.to_thread(starting.__exit__, None, None, None)
 
 
-async def _survive(api, gate: Gate, kubectl: Kubectl) -> None:  # type: ignore[no-untyped-def]
+async def _survive(api: Api, gate: Gate, kubectl: Kubectl) -> None:
     body = {"agentType": "text", "action": "echo", "name": "before"}
     made = await asyncio.to_thread(api.http.post, "/api/v1/dispatch", json=body)
     assert made.status_code == 202

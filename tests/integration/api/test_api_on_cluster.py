@@ -17,7 +17,7 @@ from harebell_crds.task import MAX_PAYLOAD_BYTES
 
 from .conftest import AUTH, KEY, Api, running
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(180, func_only=True)  # bringing up a cluster takes longer
 
 BASE: dict[str, Any] = {"agentType": "text", "action": "echo"}
 
@@ -156,13 +156,8 @@ async def test_websocket_handshakes(api: Api) -> None:
 
 
 def test_agents(api: Api, kubectl: Kubectl) -> None:
-    manifest = {
-        "apiVersion": API_VERSION,
-        "kind": "Agent",
-        "metadata": {"name": "a"},
-        "spec": {"type": "infra"},
-    }
-    kubectl.apply(manifest)
+    metadata, spec = {"name": "a"}, {"type": "infra"}
+    kubectl.apply({"apiVersion": API_VERSION, "kind": "Agent", "metadata": metadata, "spec": spec})
     _set_status(
         kubectl,
         "agent",
@@ -192,7 +187,7 @@ def _until(ask: Any) -> Any:
 def test_lists(api: Api) -> None:
     made = [_dispatch(api, labels={"suite": "lists"}).json()["taskId"] for _ in range(5)]
     shown: list[str] = []
-    query = {"label_selector": "suite=lists", "limit": 2}
+    query: dict[str, str | int] = {"label_selector": "suite=lists", "limit": 2}
     while True:
         page = api.http.get("/api/v1/tasks", params=query).json()
         shown += [item["taskId"] for item in page["items"]]
