@@ -6,19 +6,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from harebell_bus.envelopes import Cpu, Gpu, Memory, Resources
 from harebell_bus.link import describe
 
+from .cgroup import Cgroup
 from .gpus import GpusUnreadableError, read_gpus
 from .threads import in_thread
 
 logger = logging.getLogger(__name__)
 
-CGROUP = Path("/sys/fs/cgroup")
 LEAST_SECONDS = 1.0
 """Utilization over less is noise: the last figure is given again."""
 READ_SECONDS = 5.0
@@ -31,22 +30,6 @@ class CpuSample:
 
     used: float | None
     at: float
-
-
-def cpu_limit(cgroup: Path = CGROUP) -> float | None:
-    """Return how many cores the container may use; None: as many as the machine has."""
-    text = _read(cgroup / "cpu.max")
-    quota, _, period = text.partition(" ")
-    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
-
-
-def container_cpu_seconds(cgroup: Path = CGROUP) -> float | None:
-    """Return the processor time the container used so far."""
-    for line in _read(cgroup / "cpu.stat").splitlines():
-        name, _, value = line.partition(" ")
-        if name == "usage_usec" and value.isdigit():
-            return int(value) / 1e6
-    return None
 
 
 def machine_cpu_seconds() -> float:
@@ -65,14 +48,12 @@ def utilization(before: CpuSample, after: CpuSample, cores: float) -> int | None
     return min(100, max(0, round(100 * (after.used - before.used) / (after.at - before.at) / cores)))
 
 
-def memory(cgroup: Path = CGROUP) -> Memory:
-    """Return the container's memory, without file cache that would be given up, or the machine's."""
-    limit, used = _read(cgroup / "memory.max"), _read(cgroup / "memory.current")
-    if limit.isdigit() and used.isdigit():
-        stat = dict(line.split(" ", 1) for line in _read(cgroup / "memory.stat").splitlines() if " " in line)
-        cache = stat.get("inactive_file", "0")
-        return Memory(total_bytes=int(limit), used_bytes=max(0, int(used) - int(cache)))
+def memory(cgroup: Cgroup) -> Memory:
+    """Return the container's memory where it is limited, otherwise the machine's."""
     machine = psutil.virtual_memory()
+    limited = cgroup.memory(machine.total)
+    if limited is not None:
+        return Memory(total_bytes=limited[0], used_bytes=limited[1])
     return Memory(total_bytes=machine.total, used_bytes=machine.total - machine.available)
 
 
@@ -81,12 +62,12 @@ class ResourceReader:
 
     def __init__(
         self,
-        cgroup: Path = CGROUP,
+        cgroup: Cgroup | None = None,
         gpus: Callable[[], tuple[Gpu, ...]] = read_gpus,
         seconds: float = READ_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cgroup = cgroup
+        self._cgroup = cgroup or Cgroup()
         self._gpus = gpus
         self._seconds = seconds
         self._clock = clock
@@ -115,20 +96,13 @@ class ResourceReader:
 
     def _cpu(self) -> Cpu:
         sample = self._sampled()
-        cores = cpu_limit(self._cgroup) or psutil.cpu_count() or None
+        cores = self._cgroup.cores() or psutil.cpu_count() or None
         if cores and sample.at - self._sample.at >= LEAST_SECONDS:
             self._utilization = utilization(self._sample, sample, cores)
             self._sample = sample
         return Cpu(cores=cores and max(1, math.ceil(cores)), utilization_percent=self._utilization)
 
     def _sampled(self) -> CpuSample:
-        limited = cpu_limit(self._cgroup) is not None
-        used = container_cpu_seconds(self._cgroup) if limited else machine_cpu_seconds()
+        limited = self._cgroup.cores() is not None
+        used = self._cgroup.cpu_seconds() if limited else machine_cpu_seconds()
         return CpuSample(used, self._clock())
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -12,9 +12,12 @@ SOURCE = Path(__file__).parents[2] / "nvml-stub" / "nvml.c"
 
 READ = """
 import asyncio, sys
-from pathlib import Path
 from harebell_agent.resources import ResourceReader
-resources = asyncio.run(ResourceReader(Path("/nonexistent"), seconds=float(sys.argv[1])).read())
+
+async def read():
+    return await ResourceReader(seconds=float(sys.argv[1])).read()
+
+resources = asyncio.run(read())
 print(resources.model_dump_json())
 """
 
