@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from pathlib import Path
 
 from . import api, existing, golang, paths, ports, status, way
-from .lock import exclusive
 from .progress import Problem, say, set_log_folder
 from .versions import BINARIES
 
@@ -38,15 +36,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def find_tool(name: str) -> Path:
-    if way.existing():
-        return existing.tool(name)
-    if golang.cached(name):
-        return golang.built(name)
-    with exclusive():
-        return golang.tool(name)
-
-
 def perform(options: argparse.Namespace) -> None:
     name: str = options.name
     match options.command:
@@ -72,7 +61,7 @@ def perform(options: argparse.Namespace) -> None:
         case "ingress-url":
             print(existing.ingress_url() if way.existing() else api.get(name).ingress_url)
         case "tool":
-            print(find_tool(options.tool))
+            print(existing.tool(options.tool) if way.existing() else golang.tool(options.tool))
         case "env":
             for variable, value in api.get(name).env.items():
                 print(f"export {variable}={shlex.quote(value)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import packages
 from .keys import binary_key, publish
+from .lock import exclusive
 from .paths import HERE, cache, tools
 from .progress import Problem, say, step
 from .shell import Failed, logged, run
@@ -96,7 +97,8 @@ def built(name: str) -> Path:
             packages.ensure(packages.C_BUILDS)
         folder.parent.mkdir(parents=True, exist_ok=True)
         _check_room()
-        with step(f"Build {name} {binary.version}"):
+        # Of its own, so that building a tool does not keep others from using the cluster.
+        with exclusive(f"build-{name}"), step(f"Build {name} {binary.version}"):
             publish(folder, lambda new: _build(binary, new))
     return folder / name
 

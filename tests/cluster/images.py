@@ -93,6 +93,9 @@ def build(docker: Docker, product: Product, base: str, base_id: str, root: Path 
             archive = context_archive(root, files)
             docker.run("build", *flags, "--file", product.dockerfile, "--tag", tag, "-", stdin=archive)
         docker.forget_old(product.name, KEPT)
+        if docker.ours:
+            # Build stages, kept for a day because they are the builder's cache.
+            docker.succeeds("image", "prune", "--force", "--filter", "until=24h", timeout=120)
     return tag
 
 

@@ -13,10 +13,10 @@ from .progress import say
 
 
 @contextmanager
-def exclusive() -> Iterator[None]:
-    """Hold the tool's lock. The kernel frees it when its owner dies, so it is never left behind."""
+def exclusive(what: str = "") -> Iterator[None]:
+    """Hold the tool's lock, or the lock of one thing. The kernel frees it when its owner dies, so it is never left behind."""
     cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / "lock").open("a+") as file:
+    with (cache() / f"lock{what and '-'}{what}").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -26,6 +26,7 @@ def exclusive() -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        shutil.rmtree(work_folder(), ignore_errors=True)
-        work_folder().mkdir()
+        if not what:
+            shutil.rmtree(work_folder(), ignore_errors=True)
+            work_folder().mkdir()
         yield
