@@ -14,7 +14,10 @@ from .progress import say
 
 @contextmanager
 def exclusive(what: str = "") -> Iterator[None]:
-    """Hold the tool's lock, or the lock of one thing. The kernel frees it when its owner dies, so it is never left behind."""
+    """Hold the tool's lock, or the lock of one thing.
+
+    The kernel frees it when its owner dies, so it is never left behind.
+    """
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / f"lock{what and '-'}{what}").open("a+") as file:
         try:
