@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 FORGOT_GRACE = timedelta(seconds=10)
 """A Task missing from a heartbeat may have ended: so long its outcome may still be on the way."""
 RETRY_SECONDS = 2.0
+FAULT_SECONDS = 60.0
 
 
 class AgentReconciler:
@@ -236,6 +237,11 @@ class AgentReconciler:
             metrics.RECONCILES.labels("Agent", "error").inc()
             logger.warning("Agent %s: %s", name, error)
             self._queue.add_after(name, RETRY_SECONDS)
+        except Exception:
+            # A fault of ours with one Agent must not take the others down with it.
+            metrics.RECONCILES.labels("Agent", "fault").inc()
+            logger.exception("Agent %s could not be reconciled", name)
+            self._queue.add_after(name, FAULT_SECONDS)
 
     async def _step(self, entry: AgentEntry) -> None:
         now = self._clock()

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import kopf
 import uvloop
+from kopf._core.engines.peering import Identity
 from pythonjsonlogger.json import JsonFormatter
 
 from harebell_bus.errors import BusError, UnsupportedBrokerError
@@ -81,6 +82,8 @@ async def operate(settings: Settings) -> None:
                     registry=watch.registry(tasks, agents),
                     settings=watch.settings(),
                     namespaces=[settings.namespace],
+                    # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
+                    identity=Identity(settings.identity),
                 )
                 logger.info("stopping")
                 for task in running:
@@ -132,6 +135,8 @@ def main() -> None:
     except SettingsError as error:
         parser.error(str(error))
     configure_logging(settings.log_level)
+    # Kopf copies objects recursively; one with hostile nesting must get as far as being refused.
+    sys.setrecursionlimit(100_000)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(operate(settings))

@@ -34,7 +34,7 @@ class TaskEntry:
     """As decided; the operator is its only writer, so this is newer than what a watch shows."""
     written: TaskStatus
     """As last written to the API server."""
-    payload_bytes: int = 0
+    payload_problem: str | None = None
     inbox: list[Delivery] = field(default_factory=list)
     unacked: list[AbstractIncomingMessage] = field(default_factory=list)
     dirty_since: datetime | None = None

@@ -1,6 +1,5 @@
 """Reconciles Tasks: gather an observation, decide, act."""
 
-import json
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -28,6 +27,7 @@ from .agents import AgentReconciler
 from .broker import Broker
 from .commands import send_stop
 from .decide.observation import EventNote, StopOrder, TaskDecision, TaskObservation
+from .decide.payload import payload_problem
 from .decide.task import decide
 from .kube import Kube, KubeError, NotFoundError, RefusedError
 from .store import Delivery, Store, TaskEntry
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 COALESCE = timedelta(seconds=1)
 """A status that is not final is written this long after it changed, so that a short Task costs one write."""
 RETRY_SECONDS = 2.0
+FAULT_SECONDS = 60.0
 
 
 class TaskReconciler:
@@ -80,7 +81,7 @@ class TaskReconciler:
                     spec=spec,
                     status=status,
                     written=status,
-                    payload_bytes=len(json.dumps(spec.payload, separators=(",", ":")).encode()),
+                    payload_problem=payload_problem(spec.payload),
                 )
                 self._store.tasks[entry.uid] = entry
                 self._store.assign(entry.uid, None, status.agent_name)
@@ -145,6 +146,11 @@ class TaskReconciler:
             metrics.RECONCILES.labels("Task", "error").inc()
             logger.warning("Task %s: %s", entry.name, error)
             self._queue.add_after(uid, RETRY_SECONDS)
+        except Exception:
+            # A fault of ours with one Task must not take the others down with it.
+            metrics.RECONCILES.labels("Task", "fault").inc()
+            logger.exception("Task %s could not be reconciled", entry.name)
+            self._queue.add_after(uid, FAULT_SECONDS)
 
     async def _step(self, entry: TaskEntry) -> None:
         now = self._clock()
@@ -190,7 +196,7 @@ class TaskReconciler:
             sighting=self._agents.sighting(entry, now),
             supply=self._agents.supply(entry.spec.agent_type),
             broker_error=entry.broker_error or self._broker.error,
-            payload_bytes=entry.payload_bytes,
+            payload_problem=entry.payload_problem,
             cancel_sent_at=sent[1] if sent and sent[0] == entry.status.attempt else None,
         )
 

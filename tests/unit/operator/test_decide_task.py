@@ -43,7 +43,7 @@ def observed(
     sighting: Sighting = Sighting.WORKING,
     supply: Supply = Supply(online=1, idle=1),
     broker_error: str | None = None,
-    payload_bytes: int = 2,
+    payload_problem: str | None = None,
     **spec: Any,
 ) -> TaskObservation:
     return TaskObservation(
@@ -56,7 +56,7 @@ def observed(
         sighting=sighting,
         supply=supply,
         broker_error=broker_error,
-        payload_bytes=payload_bytes,
+        payload_problem=payload_problem,
         cancel_sent_at=None,
     )
 
@@ -111,10 +111,10 @@ class TestPublishing:
     def test_a_queued_task_says_why_it_waits(self, supply: Supply, reason: str) -> None:
         assert decide(observed(queued_status(), supply=supply), at(5)).status.reason == reason
 
-    def test_an_oversized_payload_fails_the_task(self) -> None:
-        decision = decide(observed(payload_bytes=256 * 1024 + 1), at(0))
-        assert (decision.status.phase, decision.status.reason) == (TaskPhase.FAILED, "PayloadTooLarge")
-        assert decide(observed(payload_bytes=256 * 1024), at(0)).publish
+    def test_a_payload_that_cannot_be_sent_fails_the_task(self) -> None:
+        decision = decide(observed(payload_problem="spec.payload is too large"), at(0))
+        assert not decision.publish
+        assert (decision.status.phase, decision.status.reason) == (TaskPhase.FAILED, "InvalidPayload")
 
     def test_a_queued_task_is_not_published_again(self) -> None:
         assert not decide(observed(queued_status()), at(5)).publish

@@ -50,7 +50,7 @@ class World(RuleBasedStateMachine):
             sighting=Sighting.GONE if owner in self.gone else Sighting.WORKING,
             supply=Supply(3, 3),
             broker_error=None,
-            payload_bytes=2,
+            payload_problem=None,
             cancel_sent_at=None,
         )
 

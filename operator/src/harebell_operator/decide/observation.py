@@ -42,8 +42,8 @@ class TaskObservation:
     supply: Supply
     broker_error: str | None
     """Why nothing can be published at the moment, or None."""
-    payload_bytes: int
-    """Size of the payload as JSON."""
+    payload_problem: str | None
+    """Why the payload cannot be sent, or None."""
     cancel_sent_at: datetime | None
     """When the agent was last told to stop the current attempt."""
 

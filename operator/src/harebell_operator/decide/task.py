@@ -15,7 +15,6 @@ from typing import assert_never
 
 from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Reply, Started, Succeeded
 from harebell_crds.task import (
-    MAX_PAYLOAD_BYTES,
     AttemptOutcome,
     CancelMode,
     Progress,
@@ -78,7 +77,7 @@ def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
         _hear(draft, reply)
     if draft.phase.terminal:
         return _after_the_end(draft)
-    _oversized(draft)
+    _unsendable(draft)
     _cancel(draft)
     _lost_agent(draft)
     _deadlines(draft)
@@ -180,11 +179,11 @@ def _attempt_failed(
 # ---- what the clock and the spec say -------------------------------------------------------------------
 
 
-def _oversized(draft: _Draft) -> None:
+def _unsendable(draft: _Draft) -> None:
     """Refuse what only a cluster without the admission policy lets through."""
-    if draft.phase == TaskPhase.PENDING and draft.obs.payload_bytes > MAX_PAYLOAD_BYTES:
-        message = f"spec.payload is {draft.obs.payload_bytes} bytes as JSON; {MAX_PAYLOAD_BYTES} are allowed"
-        error = TaskError(code="PayloadTooLarge", message=message)
+    problem = draft.obs.payload_problem
+    if problem is not None and draft.phase == TaskPhase.PENDING:
+        error = TaskError(code="InvalidPayload", message=problem)
         draft.finish(TaskPhase.FAILED, error.code, error.message, error=error)
 
 
