@@ -7,7 +7,6 @@ from typing import Any
 
 from tests.cluster import api
 from tests.support.release import Release, install, manifest
-from websockets.asyncio.client import connect
 
 from . import measure
 
@@ -70,9 +69,7 @@ async def live(release: Release) -> None:
     say("Dispatching a Task through REST and watching it over a WebSocket")
     body = {"agentType": "text", "action": "sleep", "payload": {"seconds": 3}, "labels": {"demo": "yes"}}
     task_id = (await asyncio.to_thread(release.rest, "POST", "/api/v1/dispatch", body)).body["taskId"]
-    url = f"{release.url.replace('http', 'ws', 1)}/api/v1/ws?task_id={task_id}"
-    headers = {"Host": release.host, "Authorization": f"Bearer {release.api_key}"}
-    async with asyncio.timeout(60), connect(url, additional_headers=headers) as socket:
+    async with asyncio.timeout(60), release.socket(task_id) as socket:
         async for line in socket:
             message = json.loads(line)
             task = message.get("task") or {}

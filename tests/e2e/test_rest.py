@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from tests.support.release import Release
-from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 
@@ -79,7 +78,7 @@ async def test_live_status(release: Release) -> None:
     body = {"agentType": "text", "action": "sleep", "payload": {"seconds": 3}}
     task_id = release.rest("POST", "/api/v1/dispatch", body).body["taskId"]
     messages = []
-    async with connect(_socket_url(release, task_id), additional_headers=_headers(release)) as socket:
+    async with release.socket(task_id) as socket:
         async for line in socket:
             messages.append(json.loads(line))
     assert messages[0]["type"] == "snapshot"
@@ -90,14 +89,6 @@ async def test_live_status(release: Release) -> None:
 
 async def test_no_socket_without_a_key(release: Release) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        async with connect(_socket_url(release, "any"), additional_headers={"Host": release.host}):
+        async with release.socket("any", key="wrong"):
             pass
     assert refused.value.response.status_code in (401, 403)
-
-
-def _socket_url(release: Release, task_id: str) -> str:
-    return f"{release.url.replace('http', 'ws', 1)}/api/v1/ws?task_id={task_id}"
-
-
-def _headers(release: Release) -> dict[str, str]:
-    return {"Host": release.host, "Authorization": f"Bearer {release.api_key}"}

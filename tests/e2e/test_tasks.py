@@ -26,7 +26,7 @@ def test_a_probe_of_the_cluster_itself(release: Release, kubectl: Kubectl) -> No
     kubectl("apply", "-f", str(EXAMPLES / "task-http-probe.yaml"))
     status = release.finished("probe-cluster")
     assert status["phase"] == "Succeeded"
-    metrics = status["result"]["results"][0]
+    metrics = status["result"][0]
     assert metrics["status"] == 200
     assert metrics["bytes"] > 0
     assert len(metrics["bodySha256"]) == 64

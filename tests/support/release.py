@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from tests.cluster.api import Cluster, Images
+from websockets.asyncio.client import connect
 
 from .kubectl import Kubectl, helm
 from .servers import CHART, image_values
@@ -62,6 +64,17 @@ class Release:
                 return Answer(response.status, _parsed(response.read()), dict(response.headers))
         except HTTPError as error:
             return Answer(error.code, _parsed(error.read()), dict(error.headers))
+
+    def socket(self, task_id: str, key: str | None = None) -> connect:
+        """Return the WebSocket of a Task, through the ingress, to be entered with ``async with``."""
+        address = urlsplit(self.url)
+        return connect(
+            f"ws://{self.host}/api/v1/ws?task_id={task_id}",
+            host=address.hostname,
+            port=address.port,
+            proxy=None,
+            additional_headers={"Authorization": f"Bearer {self.api_key if key is None else key}"},
+        )
 
     def task(self, name: str) -> dict[str, Any]:
         """Return a Task."""

@@ -18,6 +18,7 @@ from .threads import in_thread
 
 logger = logging.getLogger(__name__)
 
+FIRST_SECONDS = 0.05
 LEAST_SECONDS = 1.0
 """Utilization over less is noise: the last figure is given again."""
 READ_SECONDS = 5.0
@@ -97,7 +98,9 @@ class ResourceReader:
     def _cpu(self) -> Cpu:
         sample = self._sampled()
         cores = self._cgroup.cores() or psutil.cpu_count() or None
-        if cores and sample.at - self._sample.at >= LEAST_SECONDS:
+        # The first heartbeat comes moments after the start; a rough figure then beats none for a minute.
+        least = FIRST_SECONDS if self._utilization is None else LEAST_SECONDS
+        if cores and sample.at - self._sample.at >= least:
             self._utilization = utilization(self._sample, sample, cores)
             self._sample = sample
         return Cpu(cores=cores and max(1, math.ceil(cores)), utilization_percent=self._utilization)

@@ -109,7 +109,8 @@ def _hear(draft: _Draft, reply: Reply) -> None:
             draft.status = draft.status.model_copy(update={"progress": progress})
         case Succeeded():
             draft.status = attempt_ended(draft.status, AttemptOutcome.SUCCEEDED, None, reply.at)
-            draft.status = draft.status.model_copy(update={"result": reply.result})
+            done = draft.status.progress and draft.status.progress.model_copy(update={"percent": 100})
+            draft.status = draft.status.model_copy(update={"result": reply.result, "progress": done})
             message = f"attempt {reply.attempt} succeeded on agent {reply.agent.id}"
             draft.finish(TaskPhase.SUCCEEDED, "Succeeded", message, reply.at)
         case Failed():
