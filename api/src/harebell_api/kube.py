@@ -5,9 +5,10 @@ They go through the official client's ``ApiClient`` (credentials, TLS, connectio
 watch could not be given a deadline of its own.
 """
 
+import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any, Protocol
@@ -29,7 +30,8 @@ PAGE_SIZE = 200
 WATCH_SECONDS = 60
 """How long a watch lasts. Short, so one that is silently dead is replaced within the minute."""
 _WATCH_GRACE_SECONDS = 15
-_CALL = aiohttp.ClientTimeout(total=15, sock_connect=5)
+_ANSWER_SECONDS = 15
+_CALL = aiohttp.ClientTimeout(total=_ANSWER_SECONDS, sock_connect=5)
 _WATCH = aiohttp.ClientTimeout(total=WATCH_SECONDS + _WATCH_GRACE_SECONDS, sock_connect=5)
 
 
@@ -66,8 +68,8 @@ class Source(Protocol):
         """Yield the list page by page."""
         ...
 
-    def watch(self, kind: Kind, version: str) -> AsyncGenerator[Object, None]:
-        """Yield the watch events after ``version`` until the API server ends the watch."""
+    def watch(self, kind: Kind, version: str, opened: Callable[[], None]) -> AsyncGenerator[Object, None]:
+        """Call ``opened`` when the watch is, then yield its events after ``version`` until it ends."""
         ...
 
 
@@ -101,8 +103,10 @@ class Kube:
             if not token:
                 return
 
-    async def watch(self, kind: Kind, version: str) -> AsyncGenerator[Object, None]:
-        """Yield the watch events after ``version``, bookmarks among them."""
+    async def watch(
+        self, kind: Kind, version: str, opened: Callable[[], None]
+    ) -> AsyncGenerator[Object, None]:
+        """Call ``opened`` when the watch is, then yield its events after ``version``, bookmarks among them."""
         query = {
             "watch": "true",
             "resourceVersion": version,
@@ -110,6 +114,7 @@ class Kube:
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         async with self._request("GET", self._path(kind), query, timeout=_WATCH) as response:
+            opened()
             while line := await response.content.readline():
                 yield _parse(line)
 
@@ -147,7 +152,8 @@ class Kube:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            wrapped = await self._client.call_api(verb, url, headers, payload, _request_timeout=timeout)
+            async with asyncio.timeout(_ANSWER_SECONDS):  # a watch too is answered at once
+                wrapped = await self._client.call_api(verb, url, headers, payload, _request_timeout=timeout)
             response: aiohttp.ClientResponse = wrapped.response
             async with response:
                 if response.status >= 300:

@@ -79,7 +79,7 @@ class Reflector(Generic[R]):
 
     async def _watch(self, version: str) -> None:
         opened, heard_something = self._clock(), False
-        async with aclosing(self._source.watch(self._kind, version)) as events:
+        async with aclosing(self._source.watch(self._kind, version, self._cache.heard)) as events:
             async for event in events:
                 self._apply(str(event["type"]), event["object"])
                 heard_something, self._failures = True, 0

@@ -1,7 +1,7 @@
 """An API server in memory, as far as the API knows one, and resources to put in it."""
 
 import itertools
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,10 +144,13 @@ class ScriptedSource:
         for page in pages:
             yield {"metadata": {"resourceVersion": str(version)}, "items": page}
 
-    async def watch(self, kind: Kind, version: str) -> AsyncGenerator[Object, None]:
+    async def watch(
+        self, kind: Kind, version: str, opened: Callable[[], None]
+    ) -> AsyncGenerator[Object, None]:
         self.asked.append(version)
         if not self.watches:
             raise ScriptEndedError
+        opened()
         for event in self.watches.pop(0):
             if isinstance(event, Exception):
                 raise event
