@@ -106,7 +106,7 @@ class Kube:
     async def watch(
         self, kind: Kind, version: str, opened: Callable[[], None]
     ) -> AsyncGenerator[Object, None]:
-        """Call ``opened`` when the watch is, then yield its events after ``version``, bookmarks among them."""
+        """Call ``opened`` when the watch is, then yield its events after ``version``, also bookmarks."""
         query = {
             "watch": "true",
             "resourceVersion": version,
