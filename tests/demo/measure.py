@@ -21,7 +21,7 @@ def show(release: Release, images: Images, cluster: Cluster) -> None:
     print(f"  p99 {1000 * statistics.quantiles(seconds, n=100)[98]:6.0f} ms  (aim: under 500)")
     print("\n== Resident memory")
     operator = release.pods("operator")[0]
-    agent = release.pods("agent")[0]
+    agent = release.pods("agent-text")[0]
     for name, pod, port, aim in (
         ("operator", operator, 9090, 150),
         ("api", operator, 8080, 80),

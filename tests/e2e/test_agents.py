@@ -23,7 +23,7 @@ def test_the_table_people_read(release: Release, kubectl: Kubectl) -> None:
 
 
 def test_an_agent_reports_what_it_is_and_has(release: Release, kubectl: Kubectl) -> None:
-    name = release.pods("agent")[0]
+    name = release.pods("agent-text")[0]
     status = _agent(kubectl, name)["status"]
     assert status["podName"] == name
     assert status["nodeName"]
@@ -33,13 +33,13 @@ def test_an_agent_reports_what_it_is_and_has(release: Release, kubectl: Kubectl)
 
 
 def test_heartbeats_advance(release: Release, kubectl: Kubectl) -> None:
-    name = release.pods("agent")[0]
+    name = release.pods("agent-text")[0]
     before = _agent(kubectl, name)["status"]["lastHeartbeatTime"]
     until("a later heartbeat", lambda: _agent(kubectl, name)["status"]["lastHeartbeatTime"] > before, 15)
 
 
 def test_a_killed_agent_shows_offline_in_time(release: Release, kubectl: Kubectl) -> None:
-    pod = release.pods("agent")[0]
+    pod = release.pods("agent-text")[0]
     # A second agent beside the Pod's own, known to no Pod, so that nothing but its silence betrays its end.
     script = (
         "env -u POD_NAME -u POD_UID -u POD_NAMESPACE HAREBELL_PORT=0"

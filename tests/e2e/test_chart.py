@@ -18,7 +18,7 @@ def test_two_releases_upgrade_and_uninstall(
         for each in (release, second):
             status = each.finished("mine")
             assert status["result"] == {"of": each.kubectl.namespace}
-            assert status["agentName"] in each.pods("agent")
+            assert status["agentName"] in each.pods("agent-text")
 
         upgraded = install(cluster, images, "hb", "harebell-e2e-2", *small, "--set", "logLevel=debug")
         assert upgraded.api_key == second.api_key

@@ -62,5 +62,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.client_timeout = 300
     chosen.watching.connect_timeout = 10
     chosen.networking.request_timeout = 30
-    chosen.queueing.worker_limit = 50
+    # A worker holds its place until it was idle this long; with Kopf's 5 s, a burst of Tasks would wait for
+    # the workers of the Tasks before it.
+    chosen.queueing.idle_timeout = 0.1
+    chosen.queueing.worker_limit = 500
     return chosen

@@ -61,7 +61,7 @@ async def test_a_container_with_limits(files: dict[str, str], later: dict[str, s
 
 @pytest.mark.parametrize("files", [UNLIMITED_2, UNLIMITED_1, {}])
 async def test_a_machine_without_limits(files: dict[str, str], tmp_path: Path) -> None:
-    times = iter([0.0, 0.1])
+    times = iter([0.0, 0.01])
     cgroup = Cgroup(written(tmp_path, files))
     read = await ResourceReader(cgroup, gpus=lambda: (), clock=lambda: next(times)).read()
     assert read.cpu.cores == psutil.cpu_count()
