@@ -20,7 +20,7 @@ def tell() -> None:
     cluster = api.up()
     images = cluster.images()
     say("Installing the chart into namespace harebell, which enforces the restricted Pod Security standard")
-    release = install(cluster, images, RELEASE, NAMESPACE)
+    release = install(cluster, images, RELEASE, NAMESPACE, host="")
 
     say("Applying Tasks of five priorities for two types of agent")
     release.kubectl("delete", "tasks", "-l", "demo=yes", "--ignore-not-found")
@@ -57,7 +57,7 @@ def manifests() -> list[dict[str, Any]]:
 def rest(release: Release) -> None:
     """Show one answer of the REST API."""
     path = "/api/v1/status/probe-cluster-critical"
-    say(f"curl {release.url}{path} -H 'Host: {release.host}' -H 'Authorization: Bearer ...'")
+    say(f"curl {release.url}{path} -H 'Authorization: Bearer ...'")
     answer = release.rest("GET", path)
     if answer.status != 200:
         raise TimeoutError(f"the REST API answered {answer.status}: {answer.body}")
@@ -84,7 +84,7 @@ def next_steps(release: Release) -> None:
   kubectl -n {NAMESPACE} get agents -w
   kubectl -n {NAMESPACE} apply -f docs/examples/task-sleep.yaml     # then delete its agent's Pod: attempt 2
   kubectl -n {NAMESPACE} get tasks -o wide
-  curl -H "Authorization: Bearer $(make -s api-key)" -H "Host: {release.host}" \\
+  curl -H "Authorization: Bearer $(make -s api-key)" \\
     $(make -s api-url)/api/v1/agents
   make cluster-down""")
 

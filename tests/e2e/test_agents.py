@@ -18,6 +18,7 @@ def test_the_table_people_read(release: Release, kubectl: Kubectl) -> None:
     assert sorted(row.split()[1] for row in rows if "Online" in row or "Busy" in row) == [
         "infra", "infra", "text", "text",
     ]  # fmt: skip
+    kubectl.apply(manifest("row"))
     header = kubectl("get", "tasks", "-o", "wide").splitlines()[0]
     assert header.split() == ["NAME", "TYPE", "PRIORITY", "PHASE", "AGENT", "ATTEMPT", "REASON", "AGE"]
 

@@ -1,6 +1,7 @@
 """Parts of the system restarting while there is work: nothing accepted is lost, nothing starts over."""
 
 import pytest
+from tests.cluster.api import Problem
 from tests.cluster.way import Way
 from tests.support.kubectl import CommandFailed, Kubectl
 from tests.support.release import Release, manifest
@@ -50,12 +51,15 @@ def test_the_api_server_restarts(release: Release, kubectl: Kubectl) -> None:
     if cluster.way is Way.EXISTING:
         pytest.fail("this test stops the API server of a cluster of its own; run it without HAREBELL_CLUSTER")
     kubectl.apply(*[manifest(f"api-{n}", action="sleep", payload={"seconds": 3}) for n in range(4)])
-    cluster.docker.run("exec", f"{cluster.name}-control-plane", "pkill", "-9", "-x", "kube-apiserver")
+    node = f"{cluster.name}-control-plane"
+    old = cluster.docker.run("exec", node, "pgrep", "-x", "kube-apiserver").strip()
+    cluster.docker.run("exec", node, "kill", "-9", old)
 
     def answers() -> bool:
         try:
+            assert cluster.docker.run("exec", node, "pgrep", "-x", "kube-apiserver").strip() != old
             return bool(kubectl("get", "--raw", "/readyz", seconds=10))
-        except CommandFailed:
+        except (CommandFailed, Problem):
             return False
 
     until("the API server to answer", answers, 90, interval=1)

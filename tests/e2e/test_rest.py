@@ -14,7 +14,7 @@ def test_dispatch_status_cancel(release: Release) -> None:
     )
     assert answer.status == 202
     task_id = answer.body["taskId"]
-    assert answer.headers["Location"] == f"/api/v1/status/{task_id}"
+    assert answer.headers["location"] == f"/api/v1/status/{task_id}"
     status = release.rest("GET", f"/api/v1/status/{task_id}")
     assert (status.status, status.body["agentType"]) == (200, "text")
     assert release.rest("POST", f"/api/v1/cancel/{task_id}", {"mode": "Immediate"}).status == 202

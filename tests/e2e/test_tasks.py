@@ -109,9 +109,26 @@ def test_cancel_while_running(release: Release, kubectl: Kubectl) -> None:
     until("the agent to be idle", lambda: kubectl.get("agent", agent)["status"]["phase"] == "Online")
 
 
-def test_retries_then_dead_letter(release: Release, kubectl: Kubectl) -> None:
-    # The command action refuses what its allow-list does not name; with no retries left that is final.
+def test_a_command_on_the_allow_list(release: Release, kubectl: Kubectl) -> None:
+    kubectl.apply(manifest("allowed", "infra", "command", payload={"argv": ["uname", "-s"]}))
+    status = release.finished("allowed")
+    assert status["phase"] == "Succeeded"
+    assert (status["result"]["exitCode"], status["result"]["stdout"]) == (0, "Linux\n")
+
+
+def test_a_command_that_is_not(release: Release, kubectl: Kubectl) -> None:
     kubectl.apply(manifest("forbidden", "infra", "command", payload={"argv": ["rm", "-rf", "/"]}))
     status = release.finished("forbidden")
-    assert status["phase"] in ("Failed", "DeadLettered")
+    assert (status["phase"], status["attempt"]) == ("Failed", 1)
     assert "rm" in status["error"]["message"]
+
+
+def test_retries_then_dead_letter(release: Release, kubectl: Kubectl) -> None:
+    policy = {"maxRetries": 2, "backoff": {"initialSeconds": 1, "factor": 1}}
+    payload = {"argv": ["uname", "--no-such-option"]}
+    kubectl.apply(manifest("hopeless", "infra", "command", payload=payload, retryPolicy=policy))
+    status = release.finished("hopeless")
+    assert (status["phase"], status["attempt"], status["failures"]) == ("DeadLettered", 3, 3)
+    assert {a["error"]["code"] for a in status["attempts"]} == {"CommandFailed"}
+    failed = [c for c in status["conditions"] if c["type"] == "Failed"]
+    assert (failed[0]["status"], failed[0]["reason"]) == ("True", "RetriesExhausted")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -22,12 +23,13 @@ FAST = (
     # Short intervals, so that the tests need not wait for three minutes.
     "--set", "operator.heartbeatSeconds=3", "--set", "operator.offlineSeconds=9",
     "--set", "agentDefaults.drainSeconds=2",
+    "--set-json", 'agents.infra.commandAllow=[["uname"]]',
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the REST API answered."""
+    """What the REST API answered; names of headers in lower case."""
 
     status: int
     body: Any
@@ -36,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Release:
-    """A release and how to reach it. ``host`` is the name the ingress routes by."""
+    """A release and how to reach it. ``host`` is the name the ingress routes by; empty: any."""
 
     name: str
     kubectl: Kubectl
@@ -53,7 +55,7 @@ class Release:
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={
-                "Host": self.host,
+                **({"Host": self.host} if self.host else {}),
                 "Authorization": f"Bearer {self.api_key if key is None else key}",
                 "Content-Type": "application/json",
                 **headers,
@@ -61,15 +63,15 @@ class Release:
         )
         try:
             with urlopen(request, timeout=30) as response:
-                return Answer(response.status, _parsed(response.read()), dict(response.headers))
+                return Answer(response.status, _parsed(response.read()), _lower(response.headers))
         except HTTPError as error:
-            return Answer(error.code, _parsed(error.read()), dict(error.headers))
+            return Answer(error.code, _parsed(error.read()), _lower(error.headers))
 
     def socket(self, task_id: str, key: str | None = None) -> connect:
         """Return the WebSocket of a Task, through the ingress, to be entered with ``async with``."""
         address = urlsplit(self.url)
         return connect(
-            f"ws://{self.host}/api/v1/ws?task_id={task_id}",
+            f"ws://{self.host or address.netloc}/api/v1/ws?task_id={task_id}",
             host=address.hostname,
             port=address.port,
             proxy=None,
@@ -113,6 +115,10 @@ class Release:
         ]
 
 
+def _lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
 def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
@@ -130,14 +136,19 @@ def manifest(name: str, agent_type: str = "text", action: str = "echo", **spec: 
     }
 
 
-def install(cluster: Cluster, images: Images, name: str, namespace: str, *arguments: str) -> Release:
-    """Install or upgrade the chart where ``restricted`` is enforced, and wait until it is ready."""
+def install(
+    cluster: Cluster, images: Images, name: str, namespace: str, *arguments: str, host: str | None = None
+) -> Release:
+    """Install or upgrade the chart where ``restricted`` is enforced, and wait until it is ready.
+
+    The ingress routes by a host name made from the namespace, or by ``host``; an empty one takes every host.
+    """
     kubectl = Kubectl(cluster, namespace)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubectl.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
     )
-    host = f"{namespace}.example.com"
+    host = f"{namespace}.example.com" if host is None else host
     named = image_values(
         operator_image=images.control_plane,
         agentDefaults_image=images.agent,
@@ -159,7 +170,7 @@ def find(cluster: Cluster, name: str, namespace: str) -> Release:
     kubectl = Kubectl(cluster, namespace)
     selector = f"app.kubernetes.io/instance={name}"
     ingress = kubectl.items("ingress", "-l", selector)[0]
-    host = ingress["spec"]["rules"][0]["host"]
+    host = ingress["spec"]["rules"][0].get("host", "")
     secrets = [s for s in kubectl.items("secrets", "-l", selector) if "keys" in s.get("data", {})]
     key = base64.b64decode(secrets[0]["data"]["keys"]).decode().split()[0].split(":", 1)[-1]
     return Release(name, kubectl, cluster.ingress_url, host, key)

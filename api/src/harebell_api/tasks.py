@@ -82,6 +82,9 @@ class Tasks:
         task = await self.find(task_id)
         _refuse_finished(task)
         if task.cancel in (mode, CancelMode.IMMEDIATE):
+            # It may have finished a moment ago; nothing is written here that would tell.
+            task = await self._read(task.name)
+            _refuse_finished(task)
             return task
         # The UID is a precondition: a new Task that took the name is not meant.
         patch = {"metadata": {"uid": task.uid}, "spec": {"cancel": mode.value}}
