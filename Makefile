@@ -66,7 +66,7 @@ integration: cluster ## each component against the real API server, RabbitMQ and
 	$(PYTEST) tests/integration
 
 .PHONY: e2e
-e2e: cluster ## the installed chart: real pods, helm, ingress
+e2e: images ## the installed chart: real pods, helm, ingress
 	$(PYTEST) tests/e2e
 
 .PHONY: demo
@@ -76,6 +76,10 @@ demo: venv ## from nothing to Tasks done and shown
 # ---- the local cluster -----------------------------------------------------------------------------------
 
 CLUSTER := $(BIN)/python -m tests.cluster
+
+.PHONY: images
+images: cluster ## build the product's images and load them into the cluster
+	@$(CLUSTER) images
 
 .PHONY: cluster cluster-down cluster-status kubeconfig api-url api-key
 cluster: venv ## a local Kubernetes cluster, built from packages where no image registry is reachable

@@ -33,6 +33,17 @@ def lock_has_no_address() -> str | None:
     return None
 
 
+def agent_is_light() -> str | None:
+    """The agent speaks AMQP only: its image must not hold what speaks to Kubernetes."""
+    names = {
+        line.split("==")[0]
+        for line in (ROOT / "requirements" / "agent.txt").read_text().splitlines()
+        if "==" in line
+    }
+    heavy = names & {"kopf", "kubernetes", "fastapi"}
+    return f"requirements/agent.txt holds {', '.join(sorted(heavy))}" if heavy else None
+
+
 def no_shadow() -> str | None:
     """The folder ``operator`` must never become a package: it would shadow the standard library's module."""
     return "operator/__init__.py exists" if (ROOT / "operator" / "__init__.py").exists() else None
@@ -47,6 +58,7 @@ def command(*arguments: str) -> str | None:
 CHECKS: dict[str, Callable[[], str | None]] = {
     "generated files are current": generated_is_current,
     "lock files carry no address": lock_has_no_address,
+    "the agent is light": agent_is_light,
     "operator is no package": no_shadow,
     "ruff format": lambda: command("ruff", "format", "--check", "."),
     "ruff check": lambda: command("ruff", "check", "."),

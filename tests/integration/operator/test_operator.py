@@ -39,6 +39,14 @@ def running(kubectl: Kubectl, name: str) -> str:
     return str(until(f"{name} to run", lambda: status(kubectl, name).get("agentName")))
 
 
+def online(kubectl: Kubectl, name: str) -> None:
+    def phase() -> bool:
+        agents = {a["metadata"]["name"]: a.get("status", {}) for a in kubectl.items("agents")}
+        return agents[name].get("phase") == "Online"
+
+    until(f"agent {name} to be online", phase)
+
+
 async def dead_letter(amqp_url: str, correlation_id: str | None = None) -> tuple[bytes, str]:
     """Take the next dead letter, and return its body and reason."""
     async with asyncio.timeout(20), await aio_pika.connect(amqp_url) as connection:
@@ -70,7 +78,7 @@ def test_a_short_task_costs_one_status_write(start: Processes, kubectl: Kubectl)
     port = free_port()
     start.operator(HAREBELL_PORT=str(port))
     start.agent("scribe", "short")
-    until("the agent", lambda: "Online" in kubectl("get", "agents", "-o", "wide"))
+    online(kubectl, "scribe")
 
     def writes() -> float:
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
@@ -173,7 +181,7 @@ async def test_what_nobody_can_read_is_dead_lettered_with_a_reason(
 ) -> None:
     operator = start.operator()
     agent = start.agent("reader", "unreadable")
-    until("the agent", lambda: kubectl("get", "agent", "reader", "--ignore-not-found") and True)
+    online(kubectl, "reader")
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         for exchange, headers in ((WORK_EXCHANGE, {AGENT_TYPE_HEADER: "unreadable"}), (REPLIES_EXCHANGE, {})):
