@@ -18,7 +18,7 @@ from .commands import send_stop, send_welcome
 from .decide.agent import AgentObservation, decide, is_offline, left
 from .decide.fencing import is_stale
 from .decide.observation import Sighting, StopOrder, Supply
-from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError
 from .store import AgentEntry, Store, TaskEntry
 from .workqueue import WorkQueue
 
@@ -233,6 +233,10 @@ class AgentReconciler:
             metrics.RECONCILES.labels("Agent", "success").inc()
         except NotFoundError:
             self.deleted(name)
+        except RefusedError as error:
+            metrics.RECONCILES.labels("Agent", "refused").inc()
+            logger.error("Agent %s was refused: %s", name, error)
+            self._queue.add_after(name, FAULT_SECONDS)
         except KubeError as error:
             metrics.RECONCILES.labels("Agent", "error").inc()
             logger.warning("Agent %s: %s", name, error)
@@ -251,7 +255,11 @@ class AgentReconciler:
             for task in self._store.tasks_of(entry.name):
                 self._task_queue.add(task.uid)
             if not entry.exists:
-                self._store.agents.pop(entry.name, None)
+                # Remembered until its Tasks have been told, or they would wait for it as for one unheard of.
+                if any(self._store.tasks_of(entry.name)):
+                    self._queue.add_after(entry.name, RETRY_SECONDS)
+                else:
+                    self._store.agents.pop(entry.name, None)
                 return
         if not entry.exists:
             await self._create(entry)

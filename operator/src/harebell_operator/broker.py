@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -21,6 +22,7 @@ from harebell_bus.topology import (
     REASON_HEADER,
     REPLIES_QUEUE,
     base_topology,
+    work_queue_name,
     work_topology,
 )
 
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 REPLIES_PREFETCH = 1000
 """Replies wait unacknowledged until their effect is written, which may be a second for each running Task."""
 HEARTBEATS_PREFETCH = 200
+COUNT_SECONDS = 5.0
 
 ReplyHandler = Callable[[Reply, AbstractIncomingMessage], None]
 HeartbeatHandler = Callable[[Heartbeat], None]
@@ -43,6 +46,7 @@ class Broker:
         self._link = Link(settings, name)
         self.publisher = Publisher()
         self._declared: set[str] = set()
+        self._waiting: dict[str, tuple[int, float]] = {}
         self._connection: AbstractConnection | None = None
         self._background: set[asyncio.Task[None]] = set()
 
@@ -80,6 +84,29 @@ class Broker:
                 f"the queue of type {agent_type} was not declared: {describe(error)}"
             ) from error
         self._declared.add(agent_type)
+
+    async def messages_waiting(self, agent_type: str) -> int:
+        """Return how many messages wait in the queue of an agent type; an answer serves for some seconds.
+
+        :raises BusError: the broker cannot be asked now.
+        """
+        known = self._waiting.get(agent_type)
+        now = time.monotonic()
+        if known is not None and now - known[1] < COUNT_SECONDS:
+            return known[0]
+        await self.ensure_work_queue(agent_type)
+        connection = self._connection
+        if connection is None:
+            raise BrokerUnavailableError(self.error or "not connected")
+        try:
+            async with asyncio.timeout(10), connection.channel() as channel:
+                queue = await channel.declare_queue(work_queue_name(agent_type), passive=True)
+        except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
+            self.forget_work_queue(agent_type)
+            raise BrokerUnavailableError(describe(error)) from error
+        count = int(queue.declaration_result.message_count or 0)
+        self._waiting[agent_type] = (count, now)
+        return count
 
     def forget_work_queue(self, agent_type: str) -> None:
         """Have the queue of an agent type declared again before the next message to it."""

@@ -38,6 +38,8 @@ class TaskEntry:
     inbox: list[Delivery] = field(default_factory=list)
     unacked: list[AbstractIncomingMessage] = field(default_factory=list)
     dirty_since: datetime | None = None
+    published: tuple[int, datetime] | None = None
+    """Attempt and time of the last publish by this operator."""
     broker_error: str | None = None
     cancel_sent: tuple[int, datetime] | None = None
     """Attempt and time of the last stop order."""

@@ -28,7 +28,7 @@ from .broker import Broker
 from .commands import send_stop
 from .decide.observation import EventNote, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
-from .decide.task import decide
+from .decide.task import decide, may_be_lost
 from .kube import Kube, KubeError, NotFoundError, RefusedError
 from .store import Delivery, Store, TaskEntry
 from .workqueue import WorkQueue
@@ -155,12 +155,14 @@ class TaskReconciler:
     async def _step(self, entry: TaskEntry) -> None:
         now = self._clock()
         taken = tuple(entry.inbox)
-        observation = self._gather(entry, tuple(d.reply for d in taken), now)
+        waiting = await self._messages_waiting(entry, now)
+        observation = self._gather(entry, tuple(d.reply for d in taken), now, waiting)
         decision = decide(observation, now)
         if decision.publish or decision.dead_letter:
             try:
                 await self._publish(entry, decision)
                 entry.broker_error = None
+                entry.published = (decision.status.attempt, now)
             except BusError as error:
                 logger.warning("Task %s could not be published: %s", entry.name, error)
                 entry.broker_error = str(error)
@@ -168,7 +170,7 @@ class TaskReconciler:
                     # Nothing of this decision may happen before the letter is safe; the replies stay.
                     self._queue.add_after(entry.uid, RETRY_SECONDS)
                     return
-                decision = decide(self._gather(entry, observation.replies, now), now)
+                decision = decide(self._gather(entry, observation.replies, now, None), now)
                 entry.broker_error = None
         if entry.deleted:
             return
@@ -184,7 +186,20 @@ class TaskReconciler:
         elif decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
 
-    def _gather(self, entry: TaskEntry, replies: tuple[Reply, ...], now: datetime) -> TaskObservation:
+    async def _messages_waiting(self, entry: TaskEntry, now: datetime) -> int | None:
+        """Ask the broker how many messages wait, where the answer could matter."""
+        kind = entry.spec.agent_type
+        if not may_be_lost(entry.status, self._agents.supply(kind), _published_at(entry), now):
+            return None
+        try:
+            return await self._broker.messages_waiting(kind)
+        except BusError as error:
+            logger.info("the queue of type %s was not counted: %s", kind, error)
+            return None
+
+    def _gather(
+        self, entry: TaskEntry, replies: tuple[Reply, ...], now: datetime, messages_waiting: int | None
+    ) -> TaskObservation:
         sent = entry.cancel_sent
         return TaskObservation(
             uid=entry.uid,
@@ -196,6 +211,8 @@ class TaskReconciler:
             sighting=self._agents.sighting(entry, now),
             supply=self._agents.supply(entry.spec.agent_type),
             broker_error=entry.broker_error or self._broker.error,
+            published_at=_published_at(entry),
+            messages_waiting=messages_waiting,
             payload_problem=entry.payload_problem,
             cancel_sent_at=sent[1] if sent and sent[0] == entry.status.attempt else None,
         )
@@ -284,6 +301,13 @@ class TaskReconciler:
             await self._kube.record(entry, note, self._identity)
         except KubeError as error:
             logger.warning("Event %s of Task %s was not recorded: %s", note.reason, entry.name, error)
+
+
+def _published_at(entry: TaskEntry) -> datetime | None:
+    """When the current attempt was published: by this operator, or by the one that wrote the status."""
+    if entry.published and entry.published[0] == entry.status.attempt:
+        return entry.published[1]
+    return entry.status.queued_at
 
 
 def _reference(entry: TaskEntry) -> TaskRef:

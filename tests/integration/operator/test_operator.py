@@ -21,6 +21,7 @@ from harebell_bus.topology import (
     REASON_HEADER,
     REPLIES_EXCHANGE,
     WORK_EXCHANGE,
+    work_queue_name,
 )
 from harebell_operator.tasks import COALESCE
 
@@ -197,6 +198,22 @@ async def test_what_nobody_can_read_is_dead_lettered_with_a_reason(
     assert (await asyncio.to_thread(finished, kubectl, "afterwards"))["phase"] == "Succeeded"
     assert operator.popen.poll() is None
     assert agent.popen.poll() is None
+
+
+async def test_a_message_the_broker_lost_is_published_again(
+    start: Processes, kubectl: Kubectl, amqp_url: str
+) -> None:
+    start.operator()
+    kubectl.apply(manifest("lost", "forgetful"))
+    until("it to be queued", lambda: status(kubectl, "lost").get("phase") == "Queued")
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.get_queue(work_queue_name("forgetful"), ensure=False)
+        purged = await queue.purge()
+        assert purged.message_count == 1
+    start.agent("finder", "forgetful")
+    done = await asyncio.to_thread(finished, kubectl, "lost", 90)
+    assert (done["phase"], done["attempt"]) == ("Succeeded", 1)
 
 
 def test_a_deleted_task_frees_its_agent(start: Processes, kubectl: Kubectl) -> None:

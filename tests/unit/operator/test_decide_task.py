@@ -56,6 +56,8 @@ def observed(
         sighting=sighting,
         supply=supply,
         broker_error=broker_error,
+        published_at=None,
+        messages_waiting=None,
         payload_problem=payload_problem,
         cancel_sent_at=None,
     )
@@ -110,6 +112,20 @@ class TestPublishing:
     )
     def test_a_queued_task_says_why_it_waits(self, supply: Supply, reason: str) -> None:
         assert decide(observed(queued_status(), supply=supply), at(5)).status.reason == reason
+
+    @pytest.mark.parametrize(
+        ("idle", "waiting", "seconds", "again"),
+        [(1, 0, 30, True), (0, 0, 30, False), (1, 1, 30, False), (1, None, 30, False), (1, 0, 29, False)],
+    )
+    def test_a_lost_message_is_published_again(
+        self, idle: int, waiting: int | None, seconds: int, again: bool
+    ) -> None:
+        obs = replace(
+            observed(queued_status(), supply=Supply(1, idle)), published_at=at(0), messages_waiting=waiting
+        )
+        decision = decide(obs, at(seconds))
+        assert decision.publish == again
+        assert decision.status.attempt == 1
 
     def test_a_payload_that_cannot_be_sent_fails_the_task(self) -> None:
         decision = decide(observed(payload_problem="spec.payload is too large"), at(0))

@@ -50,6 +50,8 @@ class World(RuleBasedStateMachine):
             sighting=Sighting.GONE if owner in self.gone else Sighting.WORKING,
             supply=Supply(3, 3),
             broker_error=None,
+            published_at=None,
+            messages_waiting=None,
             payload_problem=None,
             cancel_sent_at=None,
         )

@@ -42,6 +42,10 @@ class TaskObservation:
     supply: Supply
     broker_error: str | None
     """Why nothing can be published at the moment, or None."""
+    published_at: datetime | None
+    """When the current attempt's message was last published, as far as is known."""
+    messages_waiting: int | None
+    """Messages waiting in the type's queue; None where that was not asked, or has no answer."""
     payload_problem: str | None
     """Why the payload cannot be sent, or None."""
     cancel_sent_at: datetime | None

@@ -24,7 +24,7 @@ from harebell_crds.task import (
 )
 
 from .backoff import retry_delay
-from .observation import EventNote, EventType, Sighting, StopOrder, TaskDecision, TaskObservation
+from .observation import EventNote, EventType, Sighting, StopOrder, Supply, TaskDecision, TaskObservation
 from .transitions import attempt_ended, finished, queued, started, waiting
 
 STOP_RESEND = timedelta(seconds=5)
@@ -33,6 +33,10 @@ DEADLINE_GRACE = timedelta(seconds=15)
 """The agent enforces ``activeDeadlineSeconds``; the operator steps in when it did not."""
 REASON_REVIEW = timedelta(seconds=15)
 """How often the reason of a waiting Task is looked at again."""
+REPUBLISH_AFTER = timedelta(seconds=30)
+"""A message that waits so long while an agent is idle and the queue is empty is lost: the broker lost its
+disk, say, or somebody purged the queue. It is published again; should it turn up all the same, the second
+start is fenced."""
 BROKER_DOWN = "the message broker cannot be reached; the Task is published as soon as it can be"
 """The same words whatever the error is, so that an outage does not rewrite every waiting Task."""
 MAX_MESSAGE = 8192
@@ -285,13 +289,35 @@ def _go_on(draft: _Draft) -> TaskDecision:
         draft.status = queued(draft.status, now)
         publish = True
     if draft.phase == TaskPhase.QUEUED:
+        publish = publish or is_lost(obs, now)
         reason, message = _why_waiting(draft)
         draft.status = waiting(draft.status, TaskPhase.QUEUED, reason, message, now, obs.generation)
         wake = _earliest(now + REASON_REVIEW, _queue_deadline(draft))
     else:
         resend = now + STOP_RESEND if obs.spec.cancel else None
-        wake = _earliest(resend, _active_deadline(draft))
+        # No event tells when the time to hear of an agent is over, so look again.
+        unheard = now + REASON_REVIEW if obs.sighting == Sighting.UNKNOWN else None
+        wake = _earliest(resend, unheard, _active_deadline(draft))
     return replace(_conclude(draft, wake_at=wake), publish=publish)
+
+
+def may_be_lost(status: TaskStatus, supply: Supply, published_at: datetime | None, now: datetime) -> bool:
+    """Return whether it is worth asking the broker how many messages wait."""
+    return (
+        status.phase == TaskPhase.QUEUED
+        and supply.idle > 0
+        and published_at is not None
+        and now - published_at >= REPUBLISH_AFTER
+    )
+
+
+def is_lost(obs: TaskObservation, now: datetime) -> bool:
+    """Return whether the message of a Queued Task is gone, see :data:`REPUBLISH_AFTER`."""
+    return (
+        may_be_lost(obs.status, obs.supply, obs.published_at, now)
+        and obs.messages_waiting == 0
+        and obs.broker_error is None
+    )
 
 
 def _why_waiting(draft: _Draft) -> tuple[str, str]:
