@@ -132,3 +132,18 @@ def test_retries_then_dead_letter(release: Release, kubectl: Kubectl) -> None:
     assert {a["error"]["code"] for a in status["attempts"]} == {"CommandFailed"}
     failed = [c for c in status["conditions"] if c["type"] == "Failed"]
     assert (failed[0]["status"], failed[0]["reason"]) == ("True", "RetriesExhausted")
+
+
+def test_hostile_nesting_fails_its_task_and_nothing_else(release: Release, kubectl: Kubectl) -> None:
+    deep = '{"p":' * 1000 + "1" + "}" * 1000
+    text = json.dumps(manifest("deep", payload={"marker": 1})).replace('{"marker": 1}', deep)
+    kubectl("create", "-f", "-", stdin=text)
+    status = release.finished("deep")
+    assert (status["phase"], status["error"]["code"]) == ("Failed", "InvalidPayload")
+    assert "nested" in status["error"]["message"]
+    operator = kubectl.get("pod", release.pods("operator")[0])
+    assert [c["restartCount"] for c in operator["status"]["containerStatuses"]] == [0, 0]
+    kubectl.apply(manifest("after-deep"))
+    assert release.finished("after-deep")["phase"] == "Succeeded"
+    answer = release.rest("GET", "/api/v1/status/deep")
+    assert (answer.status, answer.body["phase"]) == (200, "Failed")
