@@ -133,6 +133,11 @@ def test_retries_then_dead_letter(release: Release, kubectl: Kubectl) -> None:
     failed = [c for c in status["conditions"] if c["type"] == "Failed"]
     assert (failed[0]["status"], failed[0]["reason"]) == ("True", "RetriesExhausted")
 
+    again = release.rest("POST", "/api/v1/replay/hopeless")
+    assert (again.status, again.body["taskId"]) == (202, "hopeless-r1")
+    assert again.body["replayOf"]["name"] == "hopeless"
+    assert release.finished("hopeless-r1")["phase"] == "DeadLettered"
+
 
 def test_hostile_nesting_fails_its_task_and_nothing_else(release: Release, kubectl: Kubectl) -> None:
     deep = '{"p":' * 1000 + "1" + "}" * 1000

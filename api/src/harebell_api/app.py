@@ -13,7 +13,7 @@ from .kube import Kind, TaskStore
 from .metrics import Metrics, MetricsMiddleware
 from .middleware import AccessLogMiddleware, BodyLimitMiddleware
 from .records import AgentRecord, TaskRecord
-from .routes import agents, probes, stream, tasks
+from .routes import agents, probes, replay, stream, tasks
 from .stream import Streams
 from .tasks import Tasks, task_aliases
 
@@ -55,6 +55,7 @@ def create_app(given: Dependencies) -> FastAPI:
         Kind.AGENTS: given.agent_cache,
     }
     app.include_router(tasks.task_routes(service))
+    app.include_router(replay.replay_routes(service))
     app.include_router(agents.agent_routes(given.agent_cache))
     app.include_router(stream.stream_routes(Streams(service, given.metrics)))
     app.include_router(

@@ -21,6 +21,7 @@ from harebell_crds.task import (
     CancelMode,
     Priority,
     Progress,
+    ReplayOf,
     RetryPolicy,
     TaskError,
     TaskPhase,
@@ -75,6 +76,8 @@ class DispatchRequest(TaskSpec):
     ] = RetryPolicyRequest()
     cancel: SkipJsonSchema[None] = None
     """Of the spec, but no part of a request: a Task is not made in order to be cancelled."""
+    replay_of: SkipJsonSchema[None] = None
+    """Of the spec, but said by the path of a replay."""
     name: Annotated[
         str | None,
         Field(max_length=253, pattern=_NAME, description="Name of the Task. Default: a generated one."),
@@ -116,6 +119,24 @@ class DispatchRequest(TaskSpec):
         return self.model_dump(
             mode="json", by_alias=True, exclude_none=True, include=set(TaskSpec.model_fields)
         )
+
+
+class ReplayRequest(BaseModel):
+    """Which dead-lettered Tasks to do again."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        alias_generator=to_camel,
+        json_schema_extra={"examples": [{"labelSelector": "team=web", "agentTypes": ["text"]}]},
+    )
+
+    label_selector: Annotated[
+        str, Field(max_length=1024, description="Only with these labels, as in `kubectl get -l`.")
+    ] = ""
+    agent_types: Annotated[list[str], Field(description="Only for any of these types of agent.")] = Field(
+        default_factory=list
+    )
+    limit: Annotated[int, Field(ge=1, le=500, description="How many at most, newest first.")] = 100
 
 
 class CancelRequest(BaseModel):
@@ -190,6 +211,7 @@ class TaskDocument(_Document):
     agent_type: Annotated[str, Field(description="Type of agent to do the work.")]
     action: Annotated[str, Field(description="Action the agent is to perform.")]
     priority: Annotated[str, Field(description=f"One of {', '.join(Priority)}.")]
+    replay_of: Annotated[ReplayOf | None, Field(description="The Task this one does again, if any.")]
     cancel: Annotated[str | None, Field(description="Graceful or Immediate once it is to be cancelled.")]
     phase: Annotated[
         str,
@@ -242,6 +264,20 @@ class TaskPage(_Document):
 
     items: Annotated[list[TaskDocument], Field(description="The Tasks.")]
     next_cursor: Annotated[str | None, Field(description="Value of cursor for what follows; null: nothing.")]
+
+
+class ReplayResult(_Document):
+    """What became of one Task that was to be done again: the new Task, or why there is none."""
+
+    task_id: Annotated[str, Field(description="The dead-lettered Task.")]
+    replayed_as: Annotated[str | None, Field(description="The Task that does it again.")]
+    problem: Annotated[str | None, Field(description="Why there is none.")]
+
+
+class ReplayList(_Document):
+    """What became of each Task that was to be done again."""
+
+    items: Annotated[list[ReplayResult], Field(description="One entry per dead-lettered Task.")]
 
 
 class AgentList(_Document):

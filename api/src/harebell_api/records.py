@@ -100,6 +100,7 @@ def task_document(task: Object) -> dict[str, Any]:
         "agentType": spec["agentType"],
         "action": spec["action"],
         "priority": spec.get("priority") or Priority.NORMAL.value,
+        "replayOf": spec.get("replayOf"),
         "cancel": spec.get("cancel"),
         "phase": status.get("phase") or TaskPhase.PENDING.value,
         "reason": status.get("reason"),

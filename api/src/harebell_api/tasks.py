@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harebell_crds import API_VERSION
-from harebell_crds.task import MAX_PAYLOAD_BYTES, CancelMode
+from harebell_crds.task import MAX_PAYLOAD_BYTES, CancelMode, TaskPhase
 
 from .cache import Cache
 from .idempotency import LABEL, hash_key, same_request
@@ -16,6 +16,8 @@ from .problems import FieldError, ProblemError, ProblemType
 from .records import TaskRecord, task_record
 
 DEFAULT_PREFIX = "task-"
+REPLAYABLE = frozenset(p.value for p in TaskPhase if p.terminal and p is not TaskPhase.SUCCEEDED)
+_NUMBERED = re.compile(r"(?P<stem>.+)-r(?P<number>[0-9]{1,6})")
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -101,15 +103,43 @@ class Tasks:
         _refuse_finished(patched)
         return patched
 
-    async def _read(self, name: str) -> TaskRecord:
+    async def replay(self, task_id: str) -> Dispatched:
+        """Make a Task that does an unsuccessful one again, or return the one made before.
+
+        :raises ProblemError: there is no such Task, or it has not failed.
+        """
+        original = await self._fetch((await self.find(task_id)).name)
+        record = task_record(original)
+        if record.phase not in REPLAYABLE:
+            detail = f"only a finished Task without success can be done again; this one is {record.phase}"
+            raise ProblemError(ProblemType.NOT_REPLAYABLE, detail)
+        manifest = replay_manifest(original)
         try:
-            return self._remember(await self._store.read_task(name))
+            return Dispatched(self._remember(await self._store.create_task(manifest)), replayed=False)
+        except ApiServerError as error:
+            if error.reason != "AlreadyExists":
+                raise problem_for(error) from error
+        except ApiServerUnreachableError as error:
+            raise problem_for(error) from error
+        existing = await self._fetch(manifest["metadata"]["name"])
+        if (existing["spec"].get("replayOf") or {}).get("uid") != record.uid:
+            raise ProblemError(
+                ProblemType.ALREADY_EXISTS, f"a Task named {existing['metadata']['name']} exists"
+            )
+        return Dispatched(self._remember(existing), replayed=True)
+
+    async def _fetch(self, name: str) -> Object:
+        try:
+            return await self._store.read_task(name)
         except ApiServerError as error:
             if error.status == 404:
                 raise _not_found(name) from error
             raise problem_for(error) from error
         except ApiServerUnreachableError as error:
             raise problem_for(error) from error
+
+    async def _read(self, name: str) -> TaskRecord:
+        return self._remember(await self._fetch(name))
 
     async def _made_before(self, manifest: Object, hashed: str) -> TaskRecord:
         """Return the Task that has the name already, if it was made by the same request."""
@@ -151,6 +181,27 @@ def task_manifest(request: DispatchRequest, hashed_key: str | None) -> dict[str,
     else:
         metadata["generateName"] = prefix
     return {"apiVersion": API_VERSION, "kind": "Task", "metadata": metadata, "spec": request.spec()}
+
+
+def replay_manifest(original: Object) -> dict[str, Any]:
+    """Return the Task to create for a replay: the same work, named after the original.
+
+    The name follows from the original's, so asking twice makes one Task, and a replay of a replay counts on.
+    """
+    metadata, spec = original["metadata"], original["spec"]
+    name = str(metadata["name"])
+    numbered = _NUMBERED.fullmatch(name) if spec.get("replayOf") else None
+    stem, number = (numbered["stem"], int(numbered["number"])) if numbered else (name, 0)
+    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != LABEL}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Task",
+        "metadata": {"name": f"{stem[:240]}-r{number + 1}", "labels": labels},
+        "spec": {
+            **{k: v for k, v in spec.items() if k != "cancel"},
+            "replayOf": {"name": name, "uid": metadata["uid"]},
+        },
+    }
 
 
 def _is_uid(text: str) -> bool:

@@ -1,7 +1,7 @@
 """What every resource model shares: camelCase on the wire, and tolerance of fields a newer version added."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
@@ -12,13 +12,12 @@ class Model(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
-    opaque: ClassVar[tuple[str, ...]] = ()
-    """Fields that hold JSON of the users' own, in which a null is a value."""
-
     def to_wire(self) -> dict[str, Any]:
-        """Return the object as Kubernetes stores it: camelCase, unset fields left out."""
-        wire = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return wire | {name: getattr(self, name) for name in self.opaque if name in wire}
+        """Return the object as Kubernetes stores it: camelCase, unset fields left out.
+
+        Nulls inside payloads and results stay: those are dictionaries, not models.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -1,7 +1,7 @@
 """Task: one piece of work for an agent of some type."""
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -98,14 +98,23 @@ class RetryPolicy(Model):
     backoff: Annotated[Backoff, Field(description="Wait between attempts.")] = Backoff()
 
 
+class ReplayOf(Model):
+    """The finished Task that a Task does again."""
+
+    name: Annotated[str, Field(max_length=253, description="Its name.")]
+    uid: Annotated[str, Field(max_length=36, description="Its UID.")]
+
+
 class TaskSpec(Model):
     """What is asked for. Only cancel, the deadlines and the TTL may change later."""
-
-    opaque: ClassVar[tuple[str, ...]] = ("payload",)
 
     model_config = ConfigDict(
         json_schema_extra={
             "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.replayOf) == has(oldSelf.replayOf)",
+                    "message": "spec.replayOf is immutable",
+                },
                 {
                     "rule": "!has(oldSelf.cancel) || has(self.cancel)",
                     "message": "spec.cancel cannot be taken back",
@@ -170,6 +179,11 @@ class TaskSpec(Model):
             description="The Task is deleted this long after it finished. 7 days by default.",
         ),
     ] = 7 * 86400
+    replay_of: Annotated[
+        ReplayOf | None,
+        Field(description="The Task this one does again, if any."),
+        rule("self == oldSelf", "spec.replayOf is immutable"),
+    ] = None
     cancel: Annotated[
         CancelMode | None,
         Field(description="Set to cancel the Task. Graceful lets the action clean up; Immediate does not."),
@@ -203,8 +217,6 @@ class Attempt(Model):
 
 class TaskStatus(Model):
     """What became of it. Written by the operator alone."""
-
-    opaque: ClassVar[tuple[str, ...]] = ("result",)
 
     observed_generation: Annotated[int | None, Field(description="metadata.generation last acted on.")] = None
     phase: Annotated[TaskPhase | None, Field(description="Where the Task is in its life.")] = None

@@ -93,6 +93,8 @@ def test_operations_have_stable_ids(openapi: dict[str, Any]) -> None:
         "/api/v1/status/{task_id}": "getTask",
         "/api/v1/tasks": "listTasks",
         "/api/v1/cancel/{task_id}": "cancelTask",
+        "/api/v1/replay/{task_id}": "replayTask",
+        "/api/v1/replay": "replayTasks",
         "/api/v1/agents": "listAgents",
     }
 

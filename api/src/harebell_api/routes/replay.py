@@ -1,0 +1,72 @@
+"""Doing dead-lettered work again."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from harebell_api.models import ReplayList, ReplayRequest, ReplayResult, TaskDocument
+from harebell_api.openapi import problems
+from harebell_api.problems import FieldError, ProblemError, ProblemType
+from harebell_api.queries import TaskFilter, newest
+from harebell_api.selector import parse_selector
+from harebell_api.tasks import Tasks
+from harebell_crds.task import TaskPhase
+
+from .answers import json_answer
+from .tasks import TaskId
+
+
+def replay_routes(tasks: Tasks) -> APIRouter:
+    """Return the routes of replays."""
+    router = APIRouter(prefix="/api/v1", tags=["tasks"])
+
+    @router.post(
+        "/replay/{task_id}",
+        operation_id="replayTask",
+        summary="Do an unsuccessful Task again, as a new Task; asking twice makes one",
+        status_code=202,
+        response_model=TaskDocument,
+        responses={202: {"description": "The new Task."}, **problems(403, 404, 409, 422, 503)},
+    )
+    async def replay(task_id: TaskId) -> Response:
+        made = await tasks.replay(task_id)
+        return json_answer(made.task.body, 202, {"Location": f"/api/v1/status/{made.task.name}"})
+
+    @router.post(
+        "/replay",
+        operation_id="replayTasks",
+        summary="Do dead-lettered Tasks again, by labels and agent type",
+        status_code=202,
+        response_model=ReplayList,
+        responses={202: {"description": "What became of each."}, **problems(400, 415, 422)},
+    )
+    async def replay_selected(request: ReplayRequest) -> Response:
+        results = []
+        for task in newest(tasks.cache.values(), _filter(request), request.limit, None)[0]:
+            results.append(await _replayed(tasks, task.name))
+        return json_answer(ReplayList(items=results).model_dump_json(by_alias=True).encode(), 202)
+
+    return router
+
+
+async def _replayed(tasks: Tasks, name: str) -> ReplayResult:
+    """Replay one of many: its problem is its own."""
+    try:
+        made = await tasks.replay(name)
+    except ProblemError as error:
+        return ReplayResult(task_id=name, replayed_as=None, problem=error.problem.detail)
+    return ReplayResult(task_id=name, replayed_as=made.task.name, problem=None)
+
+
+def _filter(request: ReplayRequest) -> TaskFilter:
+    try:
+        labels = parse_selector(request.label_selector)
+    except ValueError as error:
+        raise ProblemError(
+            ProblemType.INVALID, str(error), [FieldError(str(error), pointer="/labelSelector")]
+        ) from error
+    return TaskFilter(
+        phases=frozenset({TaskPhase.DEAD_LETTERED.value}),
+        agent_types=frozenset(request.agent_types),
+        priorities=frozenset(),
+        labels=labels,
+    )

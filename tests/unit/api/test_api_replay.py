@@ -1,0 +1,95 @@
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from harebell_api.app import Dependencies
+from harebell_api.records import task_record
+from harebell_api.tasks import replay_manifest
+
+from .fakes import FakeStore, task
+
+
+def _dead(name: str, phase: str = "DeadLettered", **more: Any) -> dict[str, Any]:
+    return task(name, phase=phase, spec={"payload": {"kept": None}, "cancel": "Graceful"}, **more)
+
+
+def test_a_replay_is_the_same_work_under_a_new_name(client: TestClient, store: FakeStore) -> None:
+    store.add(_dead("t", labels={"team": "web", "harebell.dev/idempotency-key": "abc"}))
+    answer = client.post("/api/v1/replay/t")
+    body = answer.json()
+    assert answer.status_code == 202
+    assert (body["taskId"], body["phase"], body["cancel"]) == ("t-r1", "Pending", None)
+    assert body["replayOf"] == {"name": "t", "uid": "uid-of-t"}
+    assert body["labels"] == {"team": "web"}
+    assert answer.headers["Location"] == "/api/v1/status/t-r1"
+    assert store.tasks["t-r1"]["spec"]["payload"] == {"kept": None}
+
+
+def test_asking_twice_makes_one(client: TestClient, store: FakeStore) -> None:
+    store.add(_dead("t"))
+    assert client.post("/api/v1/replay/t").json() == client.post("/api/v1/replay/t").json()
+    assert set(store.tasks) == {"t", "t-r1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "replay_of", "expected"),
+    [
+        ("t", None, "t-r1"),
+        ("t-r1", {"name": "t", "uid": "u"}, "t-r2"),
+        ("t-r9", {"name": "t-r8", "uid": "u"}, "t-r10"),
+        ("t-r1", None, "t-r1-r1"),
+        ("x" * 253, None, "x" * 240 + "-r1"),
+    ],
+)
+def test_names_of_replays(name: str, replay_of: dict[str, str] | None, expected: str) -> None:
+    spec = {"replayOf": replay_of} if replay_of else None
+    assert replay_manifest(task(name, spec=spec))["metadata"]["name"] == expected
+
+
+@pytest.mark.parametrize(
+    ("phase", "status"),
+    [
+        (None, 409),
+        ("Running", 409),
+        ("Succeeded", 409),
+        ("Failed", 202),
+        ("Cancelled", 202),
+        ("DeadLettered", 202),
+    ],
+)
+def test_only_the_unsuccessful_can_be_done_again(
+    client: TestClient, store: FakeStore, phase: str | None, status: int
+) -> None:
+    store.add(task("t", phase=phase))
+    answer = client.post("/api/v1/replay/t")
+    assert answer.status_code == status
+    if status == 409:
+        assert answer.json()["type"].endswith("/not-replayable")
+
+
+def test_a_name_that_somebody_else_took_is_a_conflict(client: TestClient, store: FakeStore) -> None:
+    store.add(_dead("t"), task("t-r1"))
+    answer = client.post("/api/v1/replay/t")
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "already-exists")
+
+
+def test_unknown(client: TestClient) -> None:
+    assert client.post("/api/v1/replay/nobody").status_code == 404
+
+
+def test_by_selector(client: TestClient, store: FakeStore, parts: Dependencies) -> None:
+    known = [
+        _dead("a", labels={"team": "web"}),
+        _dead("b", labels={"team": "web"}),
+        _dead("c", labels={"team": "db"}),
+        task("d", phase="Failed", labels={"team": "web"}),
+    ]
+    store.add(*known, task("b-r1"))
+    for each in known:
+        parts.task_cache.remember(task_record(each))
+    answer = client.post("/api/v1/replay", json={"labelSelector": "team=web"})
+    assert answer.status_code == 202
+    found = {item["taskId"]: (item["replayedAs"], item["problem"]) for item in answer.json()["items"]}
+    assert found == {"a": ("a-r1", None), "b": (None, "a Task named b-r1 exists")}
+    assert client.post("/api/v1/replay", json={"labelSelector": "("}).status_code == 422
