@@ -36,6 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "external": EXTERNAL,
     "cluster": {"rabbitmq": {"embedded": {"replicas": 3}}},
+    "replicas": {"operator": {"replicas": 2}},
     "exposed": {"api": {"ingress": {"enabled": True, "host": "bell.example.org"}}},
     "pools": {
         "imagePullSecrets": [{"name": "registry"}],
@@ -443,6 +444,18 @@ def test_rabbitmq(replicas: int) -> None:
     assert nodes["clusterIP"] == "None"
     assert nodes["publishNotReadyAddresses"] is True
     assert (name in of_kind(resources, "PodDisruptionBudget")) is (replicas > 1)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_operators_share_a_lease_only_where_there_are_several(replicas: int) -> None:
+    resources = render({"operator": {"replicas": replicas}})
+    name = "bell-harebell-operator"
+    workload = of_kind(resources, "Deployment")[name]["spec"]
+    several = replicas > 1
+    assert workload["replicas"] == replicas
+    assert workload["strategy"]["type"] == ("RollingUpdate" if several else "Recreate")
+    assert environment(resources, f"{name}/operator").get("HAREBELL_LEASE") == (name if several else None)
+    assert (name in of_kind(resources, "PodDisruptionBudget")) is several
 
 
 def test_a_pod_that_cannot_start_is_replaced_when_its_mistake_is_corrected() -> None:

@@ -4,13 +4,17 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 import kopf
 import uvloop
 from kopf._core.engines.peering import Identity
+from kubernetes.aio.client import ApiClient
 from pythonjsonlogger.json import JsonFormatter
 
 from harebell_bus.errors import BusError, UnsupportedBrokerError
@@ -20,6 +24,7 @@ from .agents import AgentReconciler
 from .broker import Broker
 from .commands import send_query
 from .kube import Kube, api_client
+from .leadership import LeadershipLostError, lead
 from .resync import Resync
 from .settings import Settings, SettingsError
 from .store import Store
@@ -33,63 +38,83 @@ TASK_WORKERS = 16
 AGENT_WORKERS = 4
 
 
-async def operate(settings: Settings) -> None:
-    """Run the operator until Kopf is told to stop by a signal.
+async def run(settings: Settings) -> None:
+    """Serve probes and metrics, and operate; with a Lease, only while this replica leads.
 
-    :raises ExceptionGroup: a part of it failed for good.
+    :raises LeadershipLostError: another replica may lead now.
+    :raises ExceptionGroup: a part failed for good.
     """
     async with api_client() as api:
         store = Store()
-        task_queue: WorkQueue[str] = WorkQueue()
-        agent_queue: WorkQueue[str] = WorkQueue()
-        kube = Kube(api, settings.namespace)
-        broker = Broker(settings.broker, settings.identity)
-        agents = AgentReconciler(
-            store,
-            agent_queue,
-            task_queue,
-            kube,
-            broker,
-            _now,
-            settings.offline_after,
-            settings.heartbeat_seconds,
-        )
-        tasks = TaskReconciler(store, task_queue, kube, broker, agents, _now, settings.identity)
-        resync = Resync(store, kube, tasks, agents)
-
-        def on_connected() -> None:
-            """Publish what waited for the broker, and ask the agents what they are doing."""
-            for entry in store.tasks.values():
-                if entry.status.phase in (None, "Pending"):
-                    tasks.wake(entry.uid)
-            broker.spawn(_ask_agents(broker))
-
-        def missing() -> str | None:
-            return None if resync.synced else "the resources have not been read yet"
-
-        web = await serve(settings.port, missing, store)
+        # A replica that stands by is ready: the API beside it serves, and it could lead.
+        state = State("the resources have not been read yet" if settings.lease is None else None)
+        web = await serve(settings.port, lambda: state.missing, store)
         try:
-            await resync.first()
-            logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
-            async with asyncio.TaskGroup() as group:
-                running = [
-                    group.create_task(broker.run(tasks.heard, agents.heard, on_connected), name="broker"),
-                    group.create_task(resync.run(), name="resync"),
-                    *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
-                    *(group.create_task(agent_queue.work(agents.reconcile)) for _ in range(AGENT_WORKERS)),
-                ]
-                await kopf.operator(
-                    registry=watch.registry(tasks, agents),
-                    settings=watch.settings(),
-                    namespaces=[settings.namespace],
-                    # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
-                    identity=Identity(settings.identity),
-                )
-                logger.info("stopping")
-                for task in running:
-                    task.cancel()
+            work = partial(operate, settings, api, store, state)
+            if settings.lease is None:
+                await work()
+            else:
+                await lead(api, settings.namespace, settings.lease, settings.identity, work)
         finally:
             await web.cleanup()
+
+
+@dataclass
+class State:
+    """What the readiness probe is told."""
+
+    missing: str | None
+
+
+async def operate(settings: Settings, api: ApiClient, store: Store, state: State) -> None:
+    """Operate until Kopf is told to stop by a signal.
+
+    :raises ExceptionGroup: a part failed for good.
+    """
+    task_queue: WorkQueue[str] = WorkQueue()
+    agent_queue: WorkQueue[str] = WorkQueue()
+    kube = Kube(api, settings.namespace)
+    broker = Broker(settings.broker, settings.identity)
+    agents = AgentReconciler(
+        store,
+        agent_queue,
+        task_queue,
+        kube,
+        broker,
+        _now,
+        settings.offline_after,
+        settings.heartbeat_seconds,
+    )
+    tasks = TaskReconciler(store, task_queue, kube, broker, agents, _now, settings.identity)
+    resync = Resync(store, kube, tasks, agents)
+
+    def on_connected() -> None:
+        """Publish what waited for the broker, and ask the agents what they are doing."""
+        for entry in store.tasks.values():
+            if entry.status.phase in (None, "Pending"):
+                tasks.wake(entry.uid)
+        broker.spawn(_ask_agents(broker))
+
+    await resync.first()
+    state.missing = None
+    logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
+    async with asyncio.TaskGroup() as group:
+        running = [
+            group.create_task(broker.run(tasks.heard, agents.heard, on_connected), name="broker"),
+            group.create_task(resync.run(), name="resync"),
+            *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
+            *(group.create_task(agent_queue.work(agents.reconcile)) for _ in range(AGENT_WORKERS)),
+        ]
+        await kopf.operator(
+            registry=watch.registry(tasks, agents),
+            settings=watch.settings(),
+            namespaces=[settings.namespace],
+            # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
+            identity=Identity(settings.identity),
+        )
+        logger.info("stopping")
+        for task in running:
+            task.cancel()
 
 
 def _now() -> datetime:
@@ -102,6 +127,17 @@ async def _ask_agents(broker: Broker) -> None:
         await send_query(broker.publisher, uuid4().hex)
     except BusError as error:
         logger.warning("the agents were not asked: %s", error)
+
+
+async def _until_told(settings: Settings) -> None:
+    """Run, and stop at a signal. Once it operates, Kopf deals with signals itself."""
+    running = asyncio.current_task()
+    if running is None:
+        raise RuntimeError("not in a task")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    await run(settings)
 
 
 def configure_logging(level: str) -> None:
@@ -126,7 +162,8 @@ def main() -> None:
         description="Reconciles harebell's Tasks and Agents against RabbitMQ.",
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), "
-        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "
+        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), "
+        "HAREBELL_LOG_LEVEL (INFO), "
         "and KUBECONFIG outside a cluster.",
     )
     parser.parse_args()
@@ -139,7 +176,12 @@ def main() -> None:
     sys.setrecursionlimit(100_000)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(operate(settings))
+            runner.run(_until_told(settings))
+    except* asyncio.CancelledError:
+        logger.info("stopped")
+    except* LeadershipLostError as lost:
+        logger.critical("%s", lost.exceptions[0])
+        sys.exit(1)
     except* UnsupportedBrokerError as refused:
         logger.critical("%s", refused.exceptions[0])
         sys.exit(1)

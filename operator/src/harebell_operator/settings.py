@@ -25,6 +25,8 @@ class Settings(BaseModel):
     namespace: Annotated[str, Field(min_length=1)]
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 60
     offline_seconds: Annotated[float, Field(gt=0)] = 180
+    lease: str | None = None
+    """Name of the Lease that decides which of several replicas works; None: this is the only one."""
     port: Annotated[int, Field(ge=0, le=65535)] = 9090
     log_level: str = "INFO"
     identity: str = "harebell-operator"
@@ -41,6 +43,7 @@ class Settings(BaseModel):
             "namespace": "HAREBELL_NAMESPACE",
             "heartbeat_seconds": "HAREBELL_HEARTBEAT_SECONDS",
             "offline_seconds": "HAREBELL_OFFLINE_SECONDS",
+            "lease": "HAREBELL_LEASE",
             "port": "HAREBELL_PORT",
             "log_level": "HAREBELL_LOG_LEVEL",
             "identity": "POD_NAME",

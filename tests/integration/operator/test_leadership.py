@@ -1,0 +1,64 @@
+"""Several operators, one of which works."""
+
+import time
+
+from tests.support.kubectl import Kubectl
+from tests.support.processes import Process, Processes
+from tests.support.release import manifest
+from tests.support.waiting import until
+
+LEASE = "operator"
+FAILOVER_SECONDS = 15
+
+
+def holder(kubectl: Kubectl) -> str:
+    shown = kubectl("get", "lease", LEASE, "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
+    return shown.strip()
+
+
+def phase(kubectl: Kubectl, name: str) -> str:
+    found: str = kubectl.get("task", name).get("status", {}).get("phase", "")
+    return found
+
+
+def replicas(start: Processes, kubectl: Kubectl) -> dict[str, Process]:
+    """Start two operators and wait until one leads."""
+    started = {n: start.operator(HAREBELL_LEASE=LEASE, POD_NAME=n) for n in ("first", "second")}
+    until("one to lead", lambda: holder(kubectl) in started, 20)
+    return started
+
+
+def test_a_killed_leader_is_replaced_and_work_goes_on(start: Processes, kubectl: Kubectl) -> None:
+    operators = replicas(start, kubectl)
+    for n in range(3):
+        start.agent(f"failover-{n}", "failover")
+    names = [f"long-{n}" for n in range(3)]
+    kubectl.apply(*[manifest(n, "failover", "sleep", payload={"seconds": 20}) for n in names])
+    until("all to run", lambda: all(phase(kubectl, n) == "Running" for n in names))
+    leader = holder(kubectl)
+    operators[leader].kill()
+    begun = time.monotonic()
+    until("another to lead", lambda: holder(kubectl) not in ("", leader), FAILOVER_SECONDS + 1)
+    took = time.monotonic() - begun
+    print(f"failover took {took:.1f} s")
+    assert took < FAILOVER_SECONDS
+    for name in names:
+        until(f"{name} to finish", lambda name=name: phase(kubectl, name) == "Succeeded", 40)
+        status = kubectl.get("task", name)["status"]
+        assert (status["attempt"], len(status["attempts"])) == (1, 1)
+
+
+def test_a_leader_that_is_told_to_stop_hands_over_at_once(start: Processes, kubectl: Kubectl) -> None:
+    operators = replicas(start, kubectl)
+    leader = holder(kubectl)
+    assert operators[leader].stop() == 0
+    until("the other to lead", lambda: holder(kubectl) not in ("", leader), 8)
+    start.agent("heir", "handover")
+    kubectl.apply(manifest("after-handover", "handover"))
+    until("the Task to be done", lambda: phase(kubectl, "after-handover") == "Succeeded")
+
+
+def test_a_replica_that_stands_by_ends_when_told(start: Processes, kubectl: Kubectl) -> None:
+    operators = replicas(start, kubectl)
+    (standby,) = set(operators) - {holder(kubectl)}
+    assert operators[standby].stop() == 0
