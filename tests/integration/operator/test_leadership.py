@@ -42,8 +42,8 @@ def test_a_killed_leader_is_replaced_and_work_goes_on(start: Processes, kubectl:
     took = time.monotonic() - begun
     print(f"failover took {took:.1f} s")
     assert took < FAILOVER_SECONDS
+    until("all to finish", lambda: all(phase(kubectl, n) == "Succeeded" for n in names), 40)
     for name in names:
-        until(f"{name} to finish", lambda name=name: phase(kubectl, name) == "Succeeded", 40)
         status = kubectl.get("task", name)["status"]
         assert (status["attempt"], len(status["attempts"])) == (1, 1)
 
