@@ -10,7 +10,10 @@ from tests.support.release import FAST, Release, install, installed, manifest
 def test_two_releases_upgrade_and_uninstall(
     cluster: api.Cluster, images: api.Images, release: Release
 ) -> None:
-    small = (*FAST, "--set", "agents.infra=null", "--set", "agentDefaults.replicas=1")
+    small = (
+        *FAST, "--set", "agents.infra=null", "--set", "agentDefaults.replicas=1",
+        "--set", "operator.replicas=2",
+    )  # fmt: skip
     with installed(cluster, images, "hb", "harebell-e2e-2", *small) as second:
         # Each does its own Tasks, and its agents take none of the other's.
         for each in (release, second):
@@ -19,6 +22,9 @@ def test_two_releases_upgrade_and_uninstall(
             status = each.finished("mine")
             assert status["result"] == {"of": each.kubectl.namespace}
             assert status["agentName"] in each.pods("agent-text")
+
+        lease = second.kubectl.get("lease", "hb-harebell-operator")
+        assert lease["spec"]["holderIdentity"] in second.pods("operator")
 
         upgraded = install(cluster, images, "hb", "harebell-e2e-2", *small, "--set", "logLevel=debug")
         assert upgraded.api_key == second.api_key
