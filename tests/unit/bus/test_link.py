@@ -1,0 +1,74 @@
+"""Which brokers are accepted, and where the settings say one is."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aio_pika.abc import AbstractConnection
+
+from harebell_bus.errors import BusError, UnsupportedBrokerError
+from harebell_bus.link import check_version, describe
+from harebell_bus.settings import BrokerSettings, BrokerSettingsError
+
+
+def connected_to(product: str | None, version: Any) -> AbstractConnection:
+    properties = {"product": product, "version": version}
+    transport = SimpleNamespace(connection=SimpleNamespace(server_properties=properties))
+    return cast(AbstractConnection, SimpleNamespace(transport=transport))
+
+
+@pytest.mark.parametrize("version", ["4.3.0", "4.3.6", "4.10.1", "5.0.0", b"4.3.6", "4.3.0-rc.1"])
+def test_new_enough(version: Any) -> None:
+    check_version(connected_to("RabbitMQ", version))
+
+
+@pytest.mark.parametrize(
+    ("product", "version", "said"),
+    [
+        ("RabbitMQ", "4.2.9", "4.2.9 is too old: harebell needs 4.3"),
+        ("RabbitMQ", "3.13.7", "too old"),
+        ("RabbitMQ", "", "not RabbitMQ"),
+        ("LavinMQ", "4.3.0", "LavinMQ"),
+        (None, "4.3.0", "not RabbitMQ"),
+    ],
+)
+def test_refused_with_a_reason(product: str | None, version: str, said: str) -> None:
+    with pytest.raises(UnsupportedBrokerError, match=said):
+        check_version(connected_to(product, version))
+
+
+def test_an_error_without_words_is_told_by_its_name() -> None:
+    assert describe(TimeoutError()) == "TimeoutError"
+    assert describe(OSError("refused")) == "OSError: refused"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"HAREBELL_AMQP_URL": "amqp://a/", "HAREBELL_AMQP_URL_FILE": "/f"}, {"HAREBELL_AMQP_URL": ""}],
+)
+def test_exactly_one_place_for_the_url(environment: dict[str, str]) -> None:
+    with pytest.raises(BrokerSettingsError, match="HAREBELL_AMQP_URL"):
+        BrokerSettings.from_environment(environment)
+
+
+def test_a_rotated_url_is_read_at_the_next_connect(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("amqp://user:old@broker/vhost\n")
+    settings = BrokerSettings.from_environment({"HAREBELL_AMQP_URL_FILE": str(file)})
+    assert settings.url().password == "old"
+    file.write_text("amqps://user:new@broker/vhost")
+    assert (settings.url().scheme, settings.url().password) == ("amqps", "new")
+
+
+def test_a_half_written_file_is_an_error_that_passes(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("")
+    settings = BrokerSettings.from_environment({"HAREBELL_AMQP_URL_FILE": str(file)})
+    with pytest.raises(BusError):
+        settings.url()
+
+
+def test_the_password_stays_out_of_logs() -> None:
+    settings = BrokerSettings.from_environment({"HAREBELL_AMQP_URL": "amqp://user:secret@broker/"})
+    assert "secret" not in repr(settings)
