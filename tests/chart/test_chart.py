@@ -188,6 +188,8 @@ def test_rights() -> None:
     assert granted == {
         "harebell.dev/tasks": look | change,
         "harebell.dev/agents": look | change,
+        "harebell.dev/announcements": look,
+        "harebell.dev/announcements/status": {"patch"},
         "harebell.dev/tasks/status": {"patch"},
         "harebell.dev/agents/status": {"patch"},
         "pods": look,
@@ -487,6 +489,6 @@ def test_admission_policy() -> None:
     assert not of_kind(render({"admissionPolicy": {"enabled": False}}), *kinds)
 
 
-@pytest.mark.parametrize("name", ["agents.yaml", "tasks.yaml"])
+@pytest.mark.parametrize("name", ["agents.yaml", "announcements.yaml", "tasks.yaml"])
 def test_definitions_are_the_generated_ones(name: str) -> None:
     assert (CHART / "crds" / name).read_bytes() == (REPOSITORY / "crds" / name).read_bytes()

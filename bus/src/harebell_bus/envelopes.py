@@ -122,6 +122,7 @@ class HeartbeatReason(StrEnum):
     """The agent just connected, and waits for a Welcome."""
     INTERVAL = "Interval"
     QUERIED = "Queried"
+    """The operator asked, or told the agent something that it answers for."""
     LEAVING = "Leaving"
     """The agent is shutting down; no more will come."""
 
@@ -194,6 +195,10 @@ class Heartbeat(Envelope):
     current_tasks: tuple[CurrentTask, ...] = ()
     resources: Resources = Resources()
     pod: PodRef | None = None
+    paused: bool = False
+    """Whether it takes no new work because it was told so."""
+    acknowledged: tuple[str, ...] = ()
+    """UIDs of the announcements in force that it was told of, and keeps to."""
 
 
 # ---- operator to one agent, or to all --------------------------------------------------------------------
@@ -207,6 +212,8 @@ class Welcome(Envelope):
     instance: str
     work_queue: str
     heartbeat_seconds: Annotated[float, Field(gt=0)]
+    paused: bool = False
+    """It is registered, but is to take no work until a Standing says otherwise."""
 
 
 class CancelMode(StrEnum):
@@ -234,7 +241,34 @@ class Query(Envelope):
     kind: Literal["Query"] = "Query"
 
 
-Command = Annotated[Welcome | CancelTask | Query, Field(discriminator="kind")]
+class Announcement(Envelope):
+    """What an Announcement says."""
+
+    uid: str
+    name: str
+    kind: str
+    """Pause, Resume, Maintenance, QuotaAlert, Notice; not an enumeration, so that one more kind does not
+    keep an older agent from reading the rest."""
+    message: str
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+
+
+class Standing(Envelope):
+    """Everything announced that holds for the agent now. Replaces what was said before; answered by a
+    heartbeat at once."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["Standing"] = "Standing"
+    instance: str
+    paused: bool
+    in_force: tuple[str, ...]
+    """UIDs of all announcements in force for it."""
+    announcements: tuple[Announcement, ...] = ()
+    """Those of them that it has not acknowledged, or as many as fit."""
+
+
+Command = Annotated[Welcome | CancelTask | Query | Standing, Field(discriminator="kind")]
 
 Message = (
     Work
@@ -247,5 +281,6 @@ Message = (
     | Heartbeat
     | Welcome
     | (CancelTask | Query)
+    | Standing
 )
 """Any message as a whole."""

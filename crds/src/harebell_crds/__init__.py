@@ -1,6 +1,6 @@
 """harebell's contract with Kubernetes.
 
-The resource models (:mod:`.task`, :mod:`.agent`), the conditions they share (:mod:`.conditions`) and the
+The resource models (:mod:`.task`, :mod:`.agent`, :mod:`.announcement`), the conditions they share (:mod:`.conditions`) and the
 generator that turns them into structural CustomResourceDefinitions (:mod:`.generate`).
 """
 

@@ -16,6 +16,8 @@ class AgentPhase(StrEnum):
 
     ONLINE = "Online"
     BUSY = "Busy"
+    PAUSED = "Paused"
+    """Online, and takes no work because an Announcement says so. While it finishes some, it is Busy."""
     OFFLINE = "Offline"
 
 

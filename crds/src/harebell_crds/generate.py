@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from . import CATEGORY, GROUP, VERSION
 from .agent import AgentSpec, AgentStatus
+from .announcement import AnnouncementSpec, AnnouncementStatus
 from .schema import structural_schema
 from .task import TaskSpec, TaskStatus
 
@@ -81,6 +82,23 @@ RESOURCES = (
             Column("Node", ".status.nodeName", priority=1),
             Column("Version", ".status.version", priority=1),
             _AGE,
+        ),
+    ),
+    Resource(
+        kind="Announcement",
+        description="Something all agents, or some of them, are to know or to keep to, and who knows.",
+        plural="announcements",
+        short_names=("hbn",),
+        spec=AnnouncementSpec,
+        status=AnnouncementStatus,
+        columns=(
+            Column("Kind", ".spec.kind"),
+            Column("Targeted", ".status.targeted", "integer"),
+            Column("Acknowledged", ".status.acknowledged", "integer"),
+            Column("Phase", ".status.phase"),
+            Column("Expires", ".spec.expiresAt", "string"),
+            _AGE,
+            Column("Message", ".spec.message", priority=1),
         ),
     ),
 )

@@ -19,7 +19,7 @@ _COPIED = frozenset(
         "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields",
     }
 )  # fmt: skip
-_DROPPED = frozenset({"title", "additionalProperties"})
+_DROPPED = frozenset({"title"})
 
 
 class UnsupportedSchemaError(ValueError):
@@ -97,6 +97,10 @@ def _node(raw: dict[str, Any], definitions: dict[str, Any], where: str) -> dict[
             node[key] = {n: _node(v, definitions, f"{where}.{n}") for n, v in value.items()}
         elif key == "items":
             node[key] = _node(value, definitions, f"{where}[]")
+        elif key == "additionalProperties":
+            # What the values of a map are. Whether other fields are allowed is not for the schema to say.
+            if isinstance(value, dict):
+                node[key] = _node(value, definitions, f"{where}.*")
         elif key not in _DROPPED:
             raise UnsupportedSchemaError(f"{where}: {key} is not structural")
     if "description" in node:

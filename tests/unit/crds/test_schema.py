@@ -10,7 +10,7 @@ from harebell_crds.model import Model
 from harebell_crds.schema import UnsupportedSchemaError, structural_schema
 from harebell_crds.task import TRANSITIONS, TaskPhase, TaskSpec, TaskStatus
 
-FORBIDDEN = {"$ref", "anyOf", "allOf", "oneOf", "const", "title", "additionalProperties"}
+FORBIDDEN = {"$ref", "anyOf", "allOf", "oneOf", "const", "title"}
 
 
 def keywords(node: Any) -> set[str]:
@@ -43,6 +43,16 @@ def test_a_constant_becomes_an_enum() -> None:
         kind: Literal["a"]
 
     assert structural_schema(Fixed)["properties"]["kind"]["enum"] == ["a"]
+
+
+def test_a_map_of_texts_says_so_and_a_free_object_says_nothing() -> None:
+    class Maps(BaseModel):
+        labels: dict[str, str]
+        free: dict[str, Any]
+
+    properties = structural_schema(Maps)["properties"]
+    assert properties["labels"]["additionalProperties"] == {"type": "string"}
+    assert "additionalProperties" not in properties["free"]
 
 
 def test_what_cannot_be_said_is_refused() -> None:
