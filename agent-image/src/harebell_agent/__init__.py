@@ -13,8 +13,18 @@
 
 __version__ = "0.1.0"
 
+from harebell_bus.envelopes import Announcement
+
 from .agent import Agent
 from .context import CancelSignal, Context
 from .errors import PermanentError, RetryableError
 
-__all__ = ["Agent", "CancelSignal", "Context", "PermanentError", "RetryableError", "__version__"]
+__all__ = [
+    "Agent",
+    "Announcement",
+    "CancelSignal",
+    "Context",
+    "PermanentError",
+    "RetryableError",
+    "__version__",
+]

@@ -5,9 +5,11 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from .action import GRACE_SECONDS, Action, Handler, define
+from .announcements import AnnouncementHandler, check_handler
 from .errors import SettingsError
 
 _H = TypeVar("_H", bound=Handler)
+_N = TypeVar("_N", bound=AnnouncementHandler)
 
 
 class Agent:
@@ -21,6 +23,7 @@ class Agent:
         self.type = type
         self.version = version
         self._actions: dict[str, Action] = {}
+        self._announcement_handler: AnnouncementHandler | None = None
 
     @property
     def actions(self) -> Mapping[str, Action]:
@@ -50,6 +53,25 @@ class Agent:
             return function
 
         return decorate
+
+    @property
+    def announcement_handler(self) -> AnnouncementHandler | None:
+        """What is told of announcements."""
+        return self._announcement_handler
+
+    def on_announcement(self, function: _N) -> _N:
+        """Have the decorated function, which is returned unchanged, called with each new announcement.
+
+        It takes an :class:`harebell_agent.Announcement`. The agent keeps to a Pause by itself; this is for
+        what only the agent's author can know to do. A plain function runs in a thread of its own. What it
+        raises is logged, and nothing waits for it: an announcement counts as acknowledged when it arrived.
+
+        :raises SettingsError: the function cannot take an announcement, or there is one already.
+        """
+        if self._announcement_handler is not None:
+            raise SettingsError("on_announcement is defined twice")
+        self._announcement_handler = check_handler(function)
+        return function
 
     def run(self) -> None:
         """Run until told to stop, with settings from the environment. Returns when all is wound up.

@@ -38,6 +38,11 @@ class Metrics:
         self.ready = Gauge(
             "harebell_agent_ready", "Whether the agent is registered and takes work.", registry=self.registry
         )
+        self.paused = Gauge(
+            "harebell_agent_paused",
+            "Whether an announcement keeps it from taking work.",
+            registry=self.registry,
+        )
         self.unreadable = Counter(
             "harebell_agent_unreadable_messages",
             "Work messages that could not be read.",

@@ -14,11 +14,13 @@ from harebell_bus.envelopes import (
     HeartbeatReason,
     PodRef,
     Resources,
+    Standing,
     Welcome,
 )
 from harebell_bus.errors import BusError
 from harebell_bus.topology import HEARTBEATS_EXCHANGE
 
+from .announcements import Announcements
 from .backoff import backoff
 from .replies import Publishing
 
@@ -47,12 +49,14 @@ class Presence:
         publisher: Publishing,
         current: Callable[[], tuple[CurrentTask, ...]],
         resources: Callable[[], Awaitable[Resources]],
+        announcements: Announcements,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
         self._publisher = publisher
         self._current = current
         self._resources = resources
+        self._announcements = announcements
         self._now = now
         self._wake = asyncio.Event()
         self._queried = False
@@ -60,7 +64,7 @@ class Presence:
         self.welcome: Welcome | None = None
         """What the operator said on this connection."""
         self.welcomed = asyncio.Event()
-        """Set while the agent may take work."""
+        """Set while the agent is registered."""
         self.requeued = asyncio.Event()
         """Set when a later Welcome names another work queue than the one before."""
 
@@ -73,9 +77,26 @@ class Presence:
             logger.info("registered; work comes from %s", welcome.work_queue)
         elif self.welcome.work_queue != welcome.work_queue:
             self.requeued.set()
+        # Before anything can be claimed: who joins during a Pause takes nothing.
+        if self._announcements.pause(welcome.paused):
+            self._queried = True
         self.welcome = welcome
         self.welcomed.set()
         self._wake.set()
+
+    def told(self, standing: Standing) -> None:
+        """Keep to what was announced, and say so."""
+        if standing.instance != self._identity.agent.instance:
+            logger.info("ignored announcements to another instance of this agent")
+            return
+        self._announcements.take(standing)
+        self.query()
+
+    async def may_work(self) -> None:
+        """Wait until the agent is registered and not paused."""
+        while not (self.welcomed.is_set() and self._announcements.released.is_set()):
+            await self.welcomed.wait()
+            await self._announcements.released.wait()
 
     def query(self) -> None:
         """Send a heartbeat now."""
@@ -90,11 +111,12 @@ class Presence:
         registrations = 0
         try:
             while True:
+                # Reset whatever is sent: left set, it would have the agent register without a pause.
+                queried, self._queried = self._queried, False
                 if self.welcome is None:
                     registrations += 1
                     await self._try(HeartbeatReason.REGISTERED)
-                elif self._queried:
-                    self._queried = False
+                elif queried:
                     await self._try(HeartbeatReason.QUERIED)
                 else:
                     await self._try(HeartbeatReason.INTERVAL)
@@ -155,4 +177,6 @@ class Presence:
             current_tasks=self._current(),
             resources=resources,
             pod=identity.pod,
+            paused=self._announcements.paused.is_set(),
+            acknowledged=self._announcements.acknowledged,
         )

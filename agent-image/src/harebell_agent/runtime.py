@@ -14,6 +14,7 @@ from harebell_bus.publisher import Publisher
 
 from . import __version__
 from .agent import Agent
+from .announcements import Announcements
 from .errors import SettingsError
 from .inflight import InFlight
 from .metrics import Metrics
@@ -59,7 +60,10 @@ class Runtime:
             actions=tuple(sorted(agent.actions)),
             pod=settings.pod,
         )
-        self._presence = Presence(identity, self._publisher, self._inflight.current, ResourceReader().read)
+        announcements = Announcements(agent.announcement_handler)
+        self._presence = Presence(
+            identity, self._publisher, self._inflight.current, ResourceReader().read, announcements
+        )
         self._shutdown = asyncio.Event()
         self._hurry = asyncio.Event()
         self._worker = Worker(
@@ -76,10 +80,12 @@ class Runtime:
             self._presence,
             self._worker,
             self._inflight,
+            announcements,
             settings.concurrency,
         )
         self._link = Link(settings.broker, f"agent {settings.agent_id}")
         self._metrics.connected.set_function(lambda: self._link.connected)
+        self._metrics.paused.set_function(announcements.paused.is_set)
         self._metrics.ready.set_function(lambda: self.not_ready() is None)
         logger.info(
             "agent %s of type %s, version %s, offers %s; as many as %d at a time",

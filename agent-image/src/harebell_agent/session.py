@@ -9,11 +9,12 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from harebell_bus.claim import claim
 from harebell_bus.codec import decode_command
 from harebell_bus.declare import declare
-from harebell_bus.envelopes import CancelMode, CancelTask, Command, Query, Welcome
+from harebell_bus.envelopes import CancelMode, CancelTask, Command, Query, Standing, Welcome
 from harebell_bus.errors import BrokerUnavailableError, UnreadableMessageError
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import agent_queue_name, agent_topology
 
+from .announcements import Announcements
 from .inflight import InFlight
 from .outcome import StopCause
 from .presence import Presence
@@ -35,6 +36,7 @@ class Session:
         presence: Presence,
         worker: Worker,
         inflight: InFlight,
+        announcements: Announcements,
         slots: int,
     ) -> None:
         self._agent_id = agent_id
@@ -42,6 +44,7 @@ class Session:
         self._presence = presence
         self._worker = worker
         self._inflight = inflight
+        self._announcements = announcements
         self._slots = slots
         # Of the process, not of the connection: an attempt keeps its slot when the connection is lost.
         self._free = asyncio.Semaphore(slots)
@@ -76,7 +79,7 @@ class Session:
         try:
             command = decode_command(message.body)
         except UnreadableMessageError as error:
-            # Announcements of other kinds come this way too.
+            # A later version may know commands of other kinds.
             logger.info("ignored an unreadable command: %s", error)
             return
         self.obey(command)
@@ -88,6 +91,8 @@ class Session:
                 self._presence.greet(command)
             case Query():
                 self._presence.query()
+            case Standing():
+                self._presence.told(command)
             case CancelTask(task=task, attempt=number, mode=mode, reason=reason):
                 attempt = self._inflight.find(task.uid, number)
                 if attempt is None:
@@ -109,14 +114,14 @@ class Session:
     async def _slot(self, connection: AbstractConnection) -> None:
         """Claim one message after the other, as slots are free."""
         while not self.draining.is_set():
-            await self._presence.welcomed.wait()
+            await self._presence.may_work()
             async with await connection.channel(publisher_confirms=False) as channel:
                 await channel.set_qos(prefetch_count=1)
                 self._presence.requeued.clear()
                 await self._claims(channel)
 
     async def _claims(self, channel: AbstractChannel) -> None:
-        """Claim over ``channel`` until draining, or until work comes from another queue."""
+        """Claim over ``channel`` until draining or paused, or until work comes from another queue."""
         while True:
             await self._free.acquire()
             permit = Permit(self._free.release)
@@ -124,7 +129,7 @@ class Session:
                 message = await self._next(channel)
                 if message is None:
                     return
-                if self.draining.is_set():
+                if self.draining.is_set() or self._announcements.paused.is_set():
                     await message.nack(requeue=True)
                     return
                 await self._worker.take(message, permit)
@@ -136,10 +141,11 @@ class Session:
         """Return the next message, or None when there is to be none: closing the channel gives back any
         that is on its way."""
         welcome = self._presence.welcome
-        if welcome is None or self.draining.is_set() or self._presence.requeued.is_set():
+        stops = (self.draining, self._presence.requeued, self._announcements.paused)
+        if welcome is None or any(e.is_set() for e in stops):
             return None
         claiming = asyncio.ensure_future(claim(channel, welcome.work_queue))
-        ends = [asyncio.ensure_future(e.wait()) for e in (self.draining, self._presence.requeued)]
+        ends = [asyncio.ensure_future(e.wait()) for e in stops]
         try:
             await asyncio.wait({claiming, *ends}, return_when=asyncio.FIRST_COMPLETED)
             return claiming.result() if claiming.done() else None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harebell_agent import presence as module
+from harebell_agent.announcements import Announcements
 from harebell_agent.backoff import backoff
 from harebell_agent.invoke import Stop
 from harebell_agent.outcome import StopCause
@@ -34,11 +35,12 @@ def welcome(seconds: float = 3600, queue: str = "harebell.work.text", instance: 
     return Welcome(instance=instance, work_queue=queue, heartbeat_seconds=seconds)
 
 
-def made(desk: Desk) -> Presence:
+def made(desk: Desk, announcements: Announcements | None = None) -> Presence:
     async def resources() -> Resources:
         return Resources(gpus=())
 
-    return Presence(IDENTITY, desk.broker, desk.inflight.current, resources, lambda: NOW)
+    told = announcements or Announcements()
+    return Presence(IDENTITY, desk.broker, desk.inflight.current, resources, told, lambda: NOW)
 
 
 @asynccontextmanager
@@ -132,7 +134,7 @@ async def test_commands_are_obeyed(mode: CancelMode) -> None:
     desk = Desk()
     presence = made(desk)
     publisher: Any = desk.broker
-    session = Session(ME.id, publisher, presence, desk.worker, desk.inflight, 1)
+    session = Session(ME.id, publisher, presence, desk.worker, desk.inflight, Announcements(), 1)
     attempt = desk.inflight.add(work())
     assert attempt
     session.obey(CancelTask(task=TASK, attempt=2, mode=mode, reason="another attempt"))
