@@ -18,7 +18,8 @@ from .commands import send_stop, send_welcome
 from .decide.agent import AgentObservation, decide, is_offline, left
 from .decide.fencing import is_stale
 from .decide.observation import Sighting, StopOrder, Supply
-from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError
+from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError, agent_labels
+from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
 from .workqueue import WorkQueue
 
@@ -40,6 +41,7 @@ class AgentReconciler:
         task_queue: WorkQueue[str],
         kube: Kube,
         broker: Broker,
+        standings: Standings,
         clock: Callable[[], datetime],
         offline_after: timedelta,
         heartbeat_seconds: float,
@@ -49,6 +51,7 @@ class AgentReconciler:
         self._task_queue = task_queue
         self._kube = kube
         self._broker = broker
+        self._standings = standings
         self._clock = clock
         self._offline_after = offline_after
         self._heartbeat_seconds = heartbeat_seconds
@@ -76,12 +79,16 @@ class AgentReconciler:
                 status=status,
                 last_seen=self._started_at,
                 tasks_changed_at=self._started_at,
+                labels=dict(meta.get("labels") or {}),
             )
             self._store.agents[entry.name] = entry
             self._queue.add(entry.name)
-        elif not entry.exists or entry.generation != meta["generation"]:
+            self._standings.review()
+            return
+        if not entry.exists or entry.generation != meta["generation"]:
             entry.exists, entry.generation = True, meta["generation"]
             self._queue.add(entry.name)
+        self._labelled(entry, meta)
 
     def deleted(self, name: str) -> None:
         """Take in that an Agent's resource is gone. An agent that is alive gets it back."""
@@ -89,7 +96,27 @@ class AgentReconciler:
         if entry is not None:
             entry.exists = False
             entry.status = AgentStatus()
+            # As the resource will be made again.
+            self._labelled(entry, {"labels": agent_labels(entry.agent_type)})
             self._queue.add(name)
+            self._standings.review()
+
+    def _labelled(self, entry: AgentEntry, meta: dict[str, Any]) -> None:
+        """Take in labels; other ones may bring other announcements."""
+        labels = dict(meta.get("labels") or {})
+        if labels != entry.labels:
+            entry.labels = labels
+            self._supply.pop(entry.agent_type, None)
+            self._standings.tell(entry)
+            self._standings.review()
+
+    def announced(self) -> None:
+        """Take in that other announcements hold now."""
+        self._supply.clear()
+        for entry in self._store.agents.values():
+            self._standings.tell(entry)
+            if entry.heartbeat is not None:
+                self._queue.add(entry.name)
 
     def pod_gone(self, pod_uid: str, pod_name: str) -> None:
         """Take in that a Pod was deleted or has ended: its agent is gone at once."""
@@ -98,6 +125,7 @@ class AgentReconciler:
             if pod.uid == pod_uid if pod else entry.status.pod_name == pod_name:
                 entry.gone = "PodGone"
                 self._changed(entry)
+                self._standings.review()
 
     def heard(self, beat: Heartbeat) -> None:
         """Take in a heartbeat. :raises UnreadableMessageError: it names no agent that could exist."""
@@ -112,6 +140,10 @@ class AgentReconciler:
         restarted = entry.instance is not None and entry.instance != beat.agent.instance
         if entry.gone == "PodGone" and not restarted:
             return
+        if known is None or restarted or entry.gone is not None or left(beat):
+            self._standings.review()
+        if restarted:
+            entry.told = None
         entry.heartbeat, entry.last_seen = beat, now
         entry.gone = "Left" if left(beat) else None
         tasks = {
@@ -127,6 +159,7 @@ class AgentReconciler:
             for task in self._store.tasks_of(entry.name):
                 self._task_queue.add(task.uid)
         self._compare(entry, beat, now)
+        self._standings.heard(entry, beat)
         self._changed(entry)
         if beat.reason == HeartbeatReason.REGISTERED:
             logger.info("agent %s of type %s registered", beat.agent.id, beat.agent_type)
@@ -145,6 +178,7 @@ class AgentReconciler:
             status=AgentStatus(),
             last_seen=now,
             tasks_changed_at=now,
+            labels=agent_labels(beat.agent_type),
         )
         self._store.agents[entry.name] = entry
         return entry
@@ -208,7 +242,7 @@ class AgentReconciler:
         return Sighting.FORGOT if since is not None and now - since >= FORGOT_GRACE else Sighting.WORKING
 
     def supply(self, agent_type: str) -> Supply:
-        """Count the agents of a type that can be reached, and those of them with room for work."""
+        """Count the agents of a type that can be reached, and those of them with room for work or paused."""
         found = self._supply.get(agent_type)
         if found is None:
             now = self._clock()
@@ -217,8 +251,16 @@ class AgentReconciler:
                 for e in self._store.agents.values()
                 if e.agent_type == agent_type and e.heartbeat and is_offline(self._observe(e), now) is None
             ]
-            idle = [e for e in online if e.heartbeat and len(e.tasks) < e.heartbeat.capacity]
-            found = self._supply[agent_type] = Supply(len(online), len(idle))
+            by = {e.name: self._standings.of(e).paused_by for e in online}
+            # Those that say so and those that are being told: neither is about to take work.
+            paused = {e.name for e in online if by[e.name] or (e.heartbeat and e.heartbeat.paused)}
+            idle = [
+                e
+                for e in online
+                if e.name not in paused and e.heartbeat and len(e.tasks) < e.heartbeat.capacity
+            ]
+            names = tuple(sorted({name for names in by.values() for name in names}))
+            found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names)
         return found
 
     # ---- reconcile -----------------------------------------------------------------------------------
@@ -260,6 +302,7 @@ class AgentReconciler:
                     self._queue.add_after(entry.name, RETRY_SECONDS)
                 else:
                     self._store.agents.pop(entry.name, None)
+                    self._standings.review()
                 return
         if not entry.exists:
             await self._create(entry)
@@ -284,15 +327,18 @@ class AgentReconciler:
                 await self._kube.delete("agents", entry.name, body["metadata"]["uid"])
                 raise
         entry.exists, entry.generation = True, body["metadata"]["generation"]
+        self._labelled(entry, body["metadata"])
 
     async def _welcome(self, beat: Heartbeat) -> None:
         await self._broker.ensure_work_queue(beat.agent_type)
+        entry = self._store.agents.get(beat.agent.id)
         await send_welcome(
             self._broker.publisher,
             beat.agent.id,
             beat.agent.instance,
             beat.agent_type,
             self._heartbeat_seconds,
+            paused=entry is not None and bool(self._standings.of(entry).paused_by),
         )
 
     def _observe(self, entry: AgentEntry) -> AgentObservation:
@@ -305,6 +351,7 @@ class AgentReconciler:
             tasks_changed_at=entry.tasks_changed_at,
             gone=entry.gone,
             offline_after=self._offline_after,
+            paused_by=self._standings.of(entry).paused_by,
         )
 
     def _changed(self, entry: AgentEntry) -> None:

@@ -30,11 +30,19 @@ async def send_stop(publisher: Publisher, task: TaskRef, order: StopOrder) -> No
 
 
 async def send_welcome(
-    publisher: Publisher, agent_id: str, instance: str, agent_type: str, heartbeat_seconds: float
+    publisher: Publisher,
+    agent_id: str,
+    instance: str,
+    agent_type: str,
+    heartbeat_seconds: float,
+    paused: bool,
 ) -> None:
     """Tell an agent that it is registered. :raises BusError: it could not be told; it will register again."""
     welcome = Welcome(
-        instance=instance, work_queue=work_queue_name(agent_type), heartbeat_seconds=heartbeat_seconds
+        instance=instance,
+        work_queue=work_queue_name(agent_type),
+        heartbeat_seconds=heartbeat_seconds,
+        paused=paused,
     )
     await publisher.publish(
         COMMANDS_EXCHANGE, welcome, routing_key=agent_id, message_id=f"{instance}.welcome", persistent=False

@@ -23,6 +23,11 @@ PAGE = 500
 COMPONENT = "harebell-operator"
 
 
+def agent_labels(agent_type: str) -> dict[str, str]:
+    """Return the labels of an Agent that the operator creates."""
+    return {"app.kubernetes.io/managed-by": COMPONENT, "harebell.dev/agent-type": agent_type}
+
+
 class KubeError(Exception):
     """The API server did not do what was asked; the message says why. Worth trying again later."""
 
@@ -138,7 +143,7 @@ class Kube:
             "metadata": {
                 "name": name,
                 "ownerReferences": owners,
-                "labels": {"app.kubernetes.io/managed-by": COMPONENT, "harebell.dev/agent-type": agent_type},
+                "labels": agent_labels(agent_type),
             },
             "spec": {"type": agent_type},
         }

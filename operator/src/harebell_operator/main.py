@@ -21,12 +21,14 @@ from harebell_bus.errors import BusError, UnsupportedBrokerError
 
 from . import watch
 from .agents import AgentReconciler
+from .announcements import AnnouncementReconciler
 from .broker import Broker
 from .commands import send_query
 from .kube import Kube, api_client
 from .leadership import LeadershipLostError, lead
 from .resync import Resync
 from .settings import Settings, SettingsError
+from .standings import Standings
 from .store import Store
 from .tasks import TaskReconciler
 from .web import serve
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 TASK_WORKERS = 16
 AGENT_WORKERS = 4
+ANNOUNCEMENT_WORKERS = 2
 
 
 async def run(settings: Settings) -> None:
@@ -73,20 +76,26 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     """
     task_queue: WorkQueue[str] = WorkQueue()
     agent_queue: WorkQueue[str] = WorkQueue()
+    announcement_queue: WorkQueue[str] = WorkQueue()
     kube = Kube(api, settings.namespace)
     broker = Broker(settings.broker, settings.identity)
+    standings = Standings(store, announcement_queue, broker, _now)
     agents = AgentReconciler(
         store,
         agent_queue,
         task_queue,
         kube,
         broker,
+        standings,
         _now,
         settings.offline_after,
         settings.heartbeat_seconds,
     )
     tasks = TaskReconciler(store, task_queue, kube, broker, agents, _now, settings.identity)
-    resync = Resync(store, kube, tasks, agents)
+    announcements = AnnouncementReconciler(
+        store, announcement_queue, kube, standings, agents, _now, settings.offline_after
+    )
+    resync = Resync(store, kube, tasks, agents, announcements)
 
     def on_connected() -> None:
         """Publish what waited for the broker, and ask the agents what they are doing."""
@@ -104,9 +113,13 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
             group.create_task(resync.run(), name="resync"),
             *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
             *(group.create_task(agent_queue.work(agents.reconcile)) for _ in range(AGENT_WORKERS)),
+            *(
+                group.create_task(announcement_queue.work(announcements.reconcile))
+                for _ in range(ANNOUNCEMENT_WORKERS)
+            ),
         ]
         await kopf.operator(
-            registry=watch.registry(tasks, agents),
+            registry=watch.registry(tasks, agents, announcements),
             settings=watch.settings(),
             namespaces=[settings.namespace],
             # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
@@ -159,7 +172,7 @@ def main() -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(
         prog="harebell-operator",
-        description="Reconciles harebell's Tasks and Agents against RabbitMQ.",
+        description="Reconciles harebell's Tasks, Agents and Announcements against RabbitMQ.",
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), "
         "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), "

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from typing import Any
 
 from .agents import AgentReconciler
-from .kube import Kube, KubeError
+from .announcements import AnnouncementReconciler
+from .kube import Kube, KubeError, NotFoundError
 from .store import Store
 from .tasks import TaskReconciler
 
@@ -17,11 +19,19 @@ MAX_BACKOFF_SECONDS = 15.0
 class Resync:
     """Keeps the store in step with the API server, independently of the watches."""
 
-    def __init__(self, store: Store, kube: Kube, tasks: TaskReconciler, agents: AgentReconciler) -> None:
+    def __init__(
+        self,
+        store: Store,
+        kube: Kube,
+        tasks: TaskReconciler,
+        agents: AgentReconciler,
+        announcements: AnnouncementReconciler,
+    ) -> None:
         self._store = store
         self._kube = kube
         self._tasks = tasks
         self._agents = agents
+        self._announcements = announcements
         self.synced = False
 
     async def first(self) -> None:
@@ -49,8 +59,13 @@ class Resync:
         # What appears while the list is read is not missing from it.
         known = set(self._store.tasks)
         known_agents = {a.name for a in self._store.agents.values() if a.exists}
+        known_announcements = set(self._store.announcements)
+        announcements = await self._list_announcements()
         agents = await self._kube.list_all("agents")
         tasks = await self._kube.list_all("tasks")
+        # First of all: they say whether the agents may work.
+        for body in announcements:
+            self._announcements.observed(body)
         for body in agents:
             self._agents.observed(body)
         for body in tasks:
@@ -59,3 +74,13 @@ class Resync:
             self._tasks.deleted(uid)
         for name in known_agents - {b["metadata"]["name"] for b in agents}:
             self._agents.deleted(name)
+        for uid in known_announcements - {b["metadata"]["uid"] for b in announcements}:
+            self._announcements.deleted(uid)
+
+    async def _list_announcements(self) -> list[dict[str, Any]]:
+        try:
+            return await self._kube.list_all("announcements")
+        except NotFoundError:
+            # Helm does not bring new kinds with an upgrade. That must not stop work; there are none then.
+            logger.warning("the Announcement resource is not installed: apply the chart's crds folder")
+            return []

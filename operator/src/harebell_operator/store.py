@@ -9,7 +9,10 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from harebell_bus.envelopes import Heartbeat, Reply
 from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
+from harebell_crds.announcement import AnnouncementSpec, AnnouncementStatus
 from harebell_crds.task import TaskSpec, TaskStatus
+
+from .decide.standing import Announced, Position
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,16 @@ class AgentEntry:
     status: AgentStatus
     last_seen: datetime
     tasks_changed_at: datetime
+    labels: dict[str, str]
+    """Of its resource."""
     heartbeat: Heartbeat | None = None
     heartbeat_at: datetime | None = None
     tasks: dict[str, CurrentTask] = field(default_factory=dict)
     missing_since: dict[str, datetime] = field(default_factory=dict)
     """Tasks that the operator believes it runs, and since when its heartbeats have not listed them."""
     gone: str | None = None
+    told: tuple[Position, datetime] | None = None
+    """What this process of it was last told to keep to, and when."""
 
     @property
     def instance(self) -> str | None:
@@ -71,10 +78,35 @@ class AgentEntry:
         return self.heartbeat.agent.instance if self.heartbeat else self.status.instance
 
 
+@dataclass
+class AnnouncementEntry:
+    """One Announcement."""
+
+    name: str
+    uid: str
+    generation: int
+    created_at: datetime
+    spec: AnnouncementSpec
+    status: AnnouncementStatus
+    """As decided."""
+    written: AnnouncementStatus
+    """As last written to the API server."""
+    acknowledged: dict[str, datetime] = field(default_factory=dict)
+    """Agents that know, and when they were first heard to."""
+    dirty_since: datetime | None = None
+
+    @property
+    def announced(self) -> Announced:
+        """The announcement as decisions see it."""
+        return Announced(self.uid, self.name, self.created_at, self.spec)
+
+
 class Store:
-    """All Tasks by UID and all Agents by name, with the indexes the operator looks things up by."""
+    """All Tasks and Announcements by UID and all Agents by name, with the indexes the operator looks things
+    up by."""
 
     def __init__(self) -> None:
+        self.announcements: dict[str, AnnouncementEntry] = {}
         self.tasks: dict[str, TaskEntry] = {}
         self.agents: dict[str, AgentEntry] = {}
         self._tasks_by_agent: dict[str, set[str]] = {}

@@ -11,12 +11,15 @@ import kopf
 from harebell_crds import GROUP, VERSION
 
 from .agents import AgentReconciler
+from .announcements import AnnouncementReconciler
 from .tasks import TaskReconciler
 
 AGENT_POD_LABEL = "harebell.dev/agent-type"
 
 
-def registry(tasks: TaskReconciler, agents: AgentReconciler) -> kopf.OperatorRegistry:
+def registry(
+    tasks: TaskReconciler, agents: AgentReconciler, announcements: AnnouncementReconciler
+) -> kopf.OperatorRegistry:
     """Return the handlers, bound to the reconcilers."""
     handlers = kopf.OperatorRegistry()
 
@@ -41,6 +44,14 @@ def registry(tasks: TaskReconciler, agents: AgentReconciler) -> kopf.OperatorReg
             agents.deleted(body["metadata"]["name"])
         else:
             agents.observed(body)
+
+    @kopf.on.event(GROUP, VERSION, "announcements", registry=handlers)
+    async def announcement(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        if event["type"] == "DELETED":
+            announcements.deleted(body["metadata"]["uid"])
+        else:
+            announcements.observed(body)
 
     @kopf.on.event("", "v1", "pods", labels={AGENT_POD_LABEL: kopf.PRESENT}, registry=handlers)
     async def pod(event: kopf.RawEvent, **_: Any) -> None:

@@ -103,6 +103,22 @@ def test_short_work_does_not_show_as_busy() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tasks", "phase", "message"),
+    [
+        ((), AgentPhase.PAUSED, "takes no work, by upgrade"),
+        ((TASK,), AgentPhase.BUSY, "finishes what it does, takes nothing new, by upgrade"),
+    ],
+)
+def test_a_paused_agent_says_so_once_it_has_finished(
+    tasks: tuple[CurrentTask, ...], phase: AgentPhase, message: str
+) -> None:
+    paused = observed(heartbeat=beat(paused=True), tasks=tasks, paused_by=("upgrade",))
+    status = decide(paused, at(0)).status
+    ready = status.conditions[0]
+    assert (status.phase, status.reason, ready.status, ready.message) == (phase, "Paused", "True", message)
+
+
+@pytest.mark.parametrize(
     ("gpus", "shown"),
     [
         (None, "unknown"),

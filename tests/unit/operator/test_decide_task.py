@@ -108,6 +108,8 @@ class TestPublishing:
             (Supply(online=0, idle=0), "NoAgent"),
             (Supply(online=3, idle=0), "AgentsBusy"),
             (Supply(online=3, idle=1), "WaitingForAgent"),
+            (Supply(online=3, idle=0, paused=2), "AgentsBusy"),
+            (Supply(online=3, idle=0, paused=3), "AgentsPaused"),
         ],
     )
     def test_a_queued_task_says_why_it_waits(self, supply: Supply, reason: str) -> None:

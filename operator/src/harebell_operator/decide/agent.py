@@ -36,6 +36,8 @@ class AgentObservation:
     gone: str | None
     """Why it is known to be gone (its Pod was deleted, it said goodbye), or None."""
     offline_after: timedelta
+    paused_by: tuple[str, ...] = ()
+    """Names of the Announcements that keep it from taking work."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def decide(obs: AgentObservation, now: datetime) -> AgentDecision:
     """Return the agent's status as it should be, whether to write it now, and when to look again.
 
     Going on- or offline is written at once. Figures are written with the heartbeat that brought them. A
-    change between Online and Busy is written when it has settled.
+    change between Online, Busy and Paused is written when it has settled.
     """
     why_offline = is_offline(obs, now)
     status = _described(obs)
@@ -68,10 +70,8 @@ def decide(obs: AgentObservation, now: datetime) -> AgentDecision:
     if obs.heartbeat is None:
         # Known from before this operator started; it has a whole window to be heard of.
         return AgentDecision(obs.status, write=False, wake_at=obs.last_seen + obs.offline_after)
-    phase = AgentPhase.BUSY if obs.tasks else AgentPhase.ONLINE
-    status = _with_phase(
-        status, phase, "HeartbeatReceived", "heard of within the time allowed", obs, now, obs.tasks
-    )
+    phase, reason, message = _presence(obs, obs.heartbeat)
+    status = _with_phase(status, phase, reason, message, obs, now, obs.tasks)
     settled = obs.tasks_changed_at + BUSY_SETTLES
     expires = obs.last_seen + obs.offline_after
     news = status != obs.status
@@ -79,6 +79,17 @@ def decide(obs: AgentObservation, now: datetime) -> AgentDecision:
     returned = obs.status.phase in (None, AgentPhase.OFFLINE) or status.instance != obs.status.instance
     write = news and (figures or returned or now >= settled)
     return AgentDecision(status, write=write, wake_at=settled if news and not write else expires)
+
+
+def _presence(obs: AgentObservation, beat: Heartbeat) -> tuple[AgentPhase, str, str]:
+    """Return phase, reason and message of an agent that can be reached; paused is what says it is."""
+    if not beat.paused:
+        phase = AgentPhase.BUSY if obs.tasks else AgentPhase.ONLINE
+        return phase, "HeartbeatReceived", "heard of within the time allowed"
+    names = f", by {', '.join(obs.paused_by[:5])}" if obs.paused_by else ""
+    if obs.tasks:
+        return AgentPhase.BUSY, "Paused", f"finishes what it does, takes nothing new{names}"
+    return AgentPhase.PAUSED, "Paused", f"takes no work{names}"
 
 
 _EXPLAIN = {

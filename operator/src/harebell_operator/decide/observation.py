@@ -22,10 +22,13 @@ class Sighting(Enum):
 
 @dataclass(frozen=True)
 class Supply:
-    """Agents of the Task's type that can be reached, and how many of them are idle."""
+    """Agents of the Task's type that can be reached, and how many of them are idle or paused."""
 
     online: int
     idle: int
+    paused: int = 0
+    paused_by: tuple[str, ...] = ()
+    """Names of the Announcements that keep them from taking work."""
 
 
 @dataclass(frozen=True)

@@ -324,6 +324,9 @@ def _why_waiting(draft: _Draft) -> tuple[str, str]:
     kind, supply = draft.obs.spec.agent_type, draft.obs.supply
     if supply.online == 0:
         return "NoAgent", f"no agent of type {kind} is online"
+    if supply.paused == supply.online:
+        names = f" by {', '.join(supply.paused_by[:5])}" if supply.paused_by else ""
+        return "AgentsPaused", f"all agents of type {kind} are paused{names}"
     if supply.idle == 0:
         return "AgentsBusy", f"all agents of type {kind} are busy"
     return "WaitingForAgent", f"an agent of type {kind} will take it"

@@ -1,0 +1,180 @@
+"""Reconciles Announcements: who they are for, who knows, and when they end."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from harebell_crds.agent import AgentPhase
+from harebell_crds.announcement import AnnouncementPhase, AnnouncementSpec, AnnouncementStatus
+
+from . import metrics
+from .agents import AgentReconciler
+from .decide.announcement import Addressee, AnnouncementObservation, decide, is_addressee
+from .kube import Kube, KubeError, NotFoundError, RefusedError
+from .standings import Standings
+from .store import AgentEntry, AnnouncementEntry, Store
+from .workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+COALESCE = timedelta(seconds=1)
+"""A status is written this long after it changed: agents acknowledge in bursts."""
+RETRY_SECONDS = 2.0
+FAULT_SECONDS = 60.0
+
+
+class AnnouncementReconciler:
+    """Everything that happens to Announcements."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: WorkQueue[str],
+        kube: Kube,
+        standings: Standings,
+        agents: AgentReconciler,
+        clock: Callable[[], datetime],
+        offline_after: timedelta,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._kube = kube
+        self._standings = standings
+        self._agents = agents
+        self._clock = clock
+        self._offline_after = offline_after
+
+    # ---- what is observed ----------------------------------------------------------------------------
+
+    def observed(self, body: dict[str, Any]) -> None:
+        """Take in an Announcement as a watch or a list showed it."""
+        meta = body["metadata"]
+        entry = self._store.announcements.get(meta["uid"])
+        if entry is not None and entry.generation == meta["generation"]:
+            return  # Our own status write, coming back.
+        try:
+            spec = AnnouncementSpec.model_validate(body.get("spec") or {})
+            if entry is None:
+                status = AnnouncementStatus.model_validate(body.get("status") or {})
+                entry = AnnouncementEntry(
+                    name=meta["name"],
+                    uid=meta["uid"],
+                    generation=meta["generation"],
+                    created_at=datetime.fromisoformat(meta["creationTimestamp"]),
+                    spec=spec,
+                    status=status,
+                    written=status,
+                    # Until an agent is heard again, what it acknowledged to an earlier operator stands.
+                    acknowledged={a.agent: a.at for a in status.acknowledgements},
+                )
+        except ValidationError as error:
+            logger.error(
+                "Announcement %s cannot be read: %s", meta["name"], error.errors(include_input=False)
+            )
+            return
+        entry.spec, entry.generation = spec, meta["generation"]
+        self._store.announcements[entry.uid] = entry
+        self._spread()
+
+    def deleted(self, uid: str) -> None:
+        """Take in that an Announcement is gone: it no longer holds."""
+        if self._store.announcements.pop(uid, None) is not None:
+            self._queue.forget(uid)
+            self._spread()
+
+    def _spread(self) -> None:
+        """Have everybody know that what holds has changed."""
+        self._standings.invalidate()
+        self._agents.announced()
+        for uid in self._store.announcements:
+            self._queue.add(uid)
+
+    # ---- reconcile -----------------------------------------------------------------------------------
+
+    async def reconcile(self, uid: str) -> None:
+        """Bring one Announcement's status up to date."""
+        entry = self._store.announcements.get(uid)
+        if entry is None:
+            return
+        try:
+            await self._step(entry)
+            metrics.RECONCILES.labels("Announcement", "success").inc()
+        except NotFoundError:
+            self.deleted(uid)
+        except RefusedError as error:
+            metrics.RECONCILES.labels("Announcement", "refused").inc()
+            logger.error("the status of Announcement %s was refused: %s", entry.name, error)
+            self._queue.add_after(uid, FAULT_SECONDS)
+        except KubeError as error:
+            metrics.RECONCILES.labels("Announcement", "error").inc()
+            logger.warning("Announcement %s: %s", entry.name, error)
+            self._queue.add_after(uid, RETRY_SECONDS)
+        except Exception:
+            # A fault of ours with one Announcement must not take the others down with it.
+            metrics.RECONCILES.labels("Announcement", "fault").inc()
+            logger.exception("Announcement %s could not be reconciled", entry.name)
+            self._queue.add_after(uid, FAULT_SECONDS)
+
+    async def _step(self, entry: AnnouncementEntry) -> None:
+        now = self._clock()
+        # Pods come and go under ever new names while an announcement stands.
+        entry.acknowledged = {n: at for n, at in entry.acknowledged.items() if n in self._store.agents}
+        before = entry.status
+        decision = decide(self._observe(entry), now)
+        entry.status = decision.status
+        if before.phase != entry.status.phase:
+            logger.info("%s %s is %s", entry.spec.kind, entry.name, entry.status.phase)
+            if before.phase == AnnouncementPhase.ACTIVE:
+                # Its time is over: nothing but the clock tells anybody else.
+                self._spread()
+        if decision.wake_at is not None:
+            self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
+        await self._write(entry, now)
+
+    async def _write(self, entry: AnnouncementEntry, now: datetime) -> None:
+        """Write the status if it is due."""
+        if entry.status == entry.written:
+            entry.dirty_since = None
+            return
+        entry.dirty_since = entry.dirty_since or now
+        due = entry.dirty_since + COALESCE
+        if now < due:
+            self._queue.add_after(entry.uid, (due - now).total_seconds())
+            return
+        status = entry.status
+        await self._kube.write_status("announcements", entry.name, entry.uid, status.to_wire())
+        metrics.STATUS_WRITES.labels("Announcement").inc()
+        entry.written, entry.dirty_since = status, None
+
+    def _observe(self, entry: AnnouncementEntry) -> AnnouncementObservation:
+        return AnnouncementObservation(
+            generation=entry.generation,
+            spec=entry.spec,
+            status=entry.status,
+            superseded_by=self._standings.superseded_by(entry),
+            addressees=tuple(
+                Addressee(agent.name, entry.acknowledged.get(agent.name))
+                for agent in self._store.agents.values()
+                if self._standings.is_for(entry, agent)
+                and is_addressee(_last_heard(agent), _is_gone(agent), entry.created_at, self._offline_after)
+            ),
+        )
+
+
+def _last_heard(agent: AgentEntry) -> datetime | None:
+    """When the agent was last heard of, by this operator or an earlier one."""
+    return agent.last_seen if agent.heartbeat else agent.status.last_heartbeat_time
+
+
+def _is_gone(agent: AgentEntry) -> bool:
+    if agent.gone is not None:
+        return True
+    before = agent.status
+    return (
+        agent.heartbeat is None
+        and before.phase == AgentPhase.OFFLINE
+        and before.reason in ("Left", "PodGone")
+    )

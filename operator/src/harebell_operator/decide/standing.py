@@ -1,0 +1,150 @@
+"""Which announcements hold for which agent, and whether it has to be told.
+
+An agent is paused while a Pause in force is for it that no later Resume in force is for. So everything
+follows from the Announcements that exist and the time: nothing has to be remembered, and deleting one, or its
+expiry, undoes it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from harebell_crds.announcement import AgentSelector, AnnouncementKind, AnnouncementSpec
+
+TELL_AGAIN = timedelta(seconds=5)
+"""An agent that was told has so long to say so before it is told the same again."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """An announcement."""
+
+    uid: str
+    name: str
+    created_at: datetime
+    spec: AnnouncementSpec
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An agent, as selectors see it."""
+
+    name: str
+    agent_type: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Position:
+    """What an agent keeps to, or should."""
+
+    paused: bool = False
+    in_force: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What holds for one agent."""
+
+    announcements: tuple[Announced, ...] = ()
+    """In force and for it, oldest first."""
+    paused_by: tuple[str, ...] = ()
+    """Names of the Pauses that keep it from taking work."""
+
+    @property
+    def position(self) -> Position:
+        """What it should keep to."""
+        return Position(bool(self.paused_by), frozenset(a.uid for a in self.announcements))
+
+
+def selects(selector: AgentSelector, listener: Listener) -> bool:
+    """Return whether the selector means the agent: it meets everything that is said."""
+    return (
+        (not selector.types or listener.agent_type in selector.types)
+        and (not selector.names or listener.name in selector.names)
+        and all(listener.labels.get(k) == v for k, v in selector.match_labels.items())
+    )
+
+
+def covers(wide: AgentSelector, narrow: AgentSelector) -> bool:
+    """Return whether ``wide`` means every agent that ``narrow`` could ever mean, as far as can be told."""
+    return (
+        _covers(wide.types, narrow.types)
+        and _covers(wide.names, narrow.names)
+        and wide.match_labels.items() <= narrow.match_labels.items()
+    )
+
+
+def _covers(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+    return not wide or (bool(narrow) and set(narrow) <= set(wide))
+
+
+def follows(one: Announced, other: Announced) -> bool:
+    """Return whether a Pause or Resume has the last word over another.
+
+    Kubernetes keeps whole seconds; in the same one a Resume is taken to have come later, because scripts that
+    pause and resume are commoner than those that resume and pause.
+    """
+    return _order(one) > _order(other)
+
+
+def _order(announced: Announced) -> tuple[datetime, bool]:
+    return announced.created_at, announced.spec.kind == AnnouncementKind.RESUME
+
+
+def is_expired(spec: AnnouncementSpec, now: datetime) -> bool:
+    """Return whether its time is over."""
+    return spec.expires_at is not None and now >= spec.expires_at
+
+
+_OPPOSITE = {
+    AnnouncementKind.PAUSE: AnnouncementKind.RESUME,
+    AnnouncementKind.RESUME: AnnouncementKind.PAUSE,
+}
+
+
+def superseded_by(one: Announced, unexpired: Iterable[Announced]) -> Announced | None:
+    """Return a later announcement that says the opposite for everything this one is for, or None."""
+    opposite = _OPPOSITE.get(one.spec.kind)
+    if opposite is None:
+        return None
+    return next(
+        (
+            other
+            for other in unexpired
+            if other.spec.kind == opposite
+            and follows(other, one)
+            and covers(other.spec.agent_selector, one.spec.agent_selector)
+        ),
+        None,
+    )
+
+
+def in_force(announced: Iterable[Announced], now: datetime) -> tuple[Announced, ...]:
+    """Return those that are neither over nor superseded, oldest first."""
+    unexpired = [a for a in announced if not is_expired(a.spec, now)]
+    switches = [a for a in unexpired if a.spec.kind in _OPPOSITE]
+    left = [a for a in unexpired if superseded_by(a, switches) is None]
+    return tuple(sorted(left, key=lambda a: (*_order(a), a.uid)))
+
+
+def holding(standing: Iterable[Announced], listener: Listener) -> Holding:
+    """Return what of the announcements in force holds for the agent."""
+    for_it = tuple(a for a in standing if selects(a.spec.agent_selector, listener))
+    resumes = [a for a in for_it if a.spec.kind == AnnouncementKind.RESUME]
+    pauses = (a for a in for_it if a.spec.kind == AnnouncementKind.PAUSE)
+    return Holding(for_it, tuple(p.name for p in pauses if not any(follows(r, p) for r in resumes)))
+
+
+def must_tell(
+    said: Position, wanted: Position, told: tuple[Position, datetime] | None, now: datetime
+) -> bool:
+    """Return whether to tell an agent what holds for it.
+
+    :param said: what its newest heartbeat says.
+    :param told: what this process of it was last told, and when.
+    """
+    if told is None:
+        return said != wanted
+    position, at = told
+    return position != wanted or (said != wanted and now - at >= TELL_AGAIN)

@@ -1,0 +1,166 @@
+"""What agents are told, with a store and a broker that only writes down."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from harebell_bus.envelopes import AgentRef, Heartbeat, HeartbeatReason, Standing
+from harebell_bus.errors import UnroutableError
+from harebell_crds.agent import AgentStatus
+from harebell_crds.announcement import AnnouncementKind, AnnouncementSpec, AnnouncementStatus
+from harebell_operator.standings import BATCH, Standings
+from harebell_operator.store import AgentEntry, AnnouncementEntry, Store
+from harebell_operator.workqueue import WorkQueue
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class World:
+    """One agent, its operator's standings, and what passes between them. Also stands in for the broker."""
+
+    def __init__(self) -> None:
+        self.now = T0
+        self.store = Store()
+        self.queue: WorkQueue[str] = WorkQueue()
+        self.sent: list[Standing] = []
+        self.lost = False
+        self.publisher = self
+        broker: Any = self
+        self.standings = Standings(self.store, self.queue, broker, lambda: self.now)
+        self.agent = AgentEntry("anna", "text", True, 1, AgentStatus(), T0, T0, {})
+        self.store.agents["anna"] = self.agent
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run(work)
+
+    async def publish(self, exchange: str, message: Standing, **_: Any) -> None:
+        if self.lost:
+            raise UnroutableError("nobody there")
+        self.sent.append(message)
+
+    def announce(self, uid: str, kind: str = "Pause", expires: float | None = None) -> None:
+        spec = AnnouncementSpec(
+            kind=AnnouncementKind(kind), expires_at=T0 + timedelta(seconds=expires) if expires else None
+        )
+        status = AnnouncementStatus()
+        self.store.announcements[uid] = AnnouncementEntry(uid, uid, 1, self.now, spec, status, status)
+        self.change()
+
+    def change(self) -> None:
+        self.standings.invalidate()
+        self.standings.tell(self.agent)
+
+    def beat(
+        self, *known: str, paused: bool = False, reason: HeartbeatReason = HeartbeatReason.INTERVAL
+    ) -> None:
+        self.agent.heartbeat = Heartbeat(
+            reason=reason,
+            agent=AgentRef(id="anna", instance="a1"),
+            agent_type="text",
+            software_version="1",
+            started_at=T0,
+            at=self.now,
+            paused=paused,
+            acknowledged=known,
+        )
+        self.standings.heard(self.agent, self.agent.heartbeat)
+
+    def wait(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def test_an_agent_is_told_once_and_then_agrees() -> None:
+    world = World()
+    world.beat()
+    assert world.sent == []
+    world.announce("p")
+    (told,) = world.sent
+    assert (told.paused, told.in_force, [a.kind for a in told.announcements]) == (True, ("p",), ["Pause"])
+    world.beat()
+    world.beat("p", paused=True)
+    world.wait(60)
+    world.beat("p", paused=True)
+    assert len(world.sent) == 1
+    assert world.store.announcements["p"].acknowledged == {"anna": T0}
+
+
+def test_one_that_does_not_say_so_is_told_again() -> None:
+    world = World()
+    world.beat()
+    world.announce("p")
+    world.wait(60)
+    world.beat()
+    assert [s.paused for s in world.sent] == [True, True]
+
+
+def test_one_that_could_not_be_reached_is_told_with_its_next_heartbeat() -> None:
+    world = World()
+    world.beat()
+    world.lost = True
+    world.announce("p")
+    world.lost = False
+    world.beat()
+    assert [s.paused for s in world.sent] == [True]
+
+
+def test_one_that_joins_or_comes_back_is_told() -> None:
+    world = World()
+    world.announce("p")
+    assert world.sent == []
+    world.beat(reason=HeartbeatReason.REGISTERED)
+    world.beat(reason=HeartbeatReason.REGISTERED)
+    assert [s.paused for s in world.sent] == [True, True]
+    world.beat("p", paused=True)
+    assert "anna" in world.store.announcements["p"].acknowledged
+    # Its process starts anew, and knows nothing.
+    world.beat(reason=HeartbeatReason.REGISTERED)
+    assert len(world.sent) == 3
+    assert world.store.announcements["p"].acknowledged == {}
+
+
+def test_the_end_of_a_pause_is_told_whatever_ends_it() -> None:
+    for end in ("expiry", "deletion", "resume"):
+        world = World()
+        world.beat()
+        world.announce("p", expires=10 if end == "expiry" else None)
+        world.beat("p", paused=True)
+        world.wait(11)
+        if end == "resume":
+            world.announce("r", "Resume")
+        else:
+            if end == "deletion":
+                del world.store.announcements["p"]
+                world.standings.invalidate()
+            world.standings.tell(world.agent)
+        last = world.sent[-1]
+        assert (last.paused, last.in_force) == (False, ("r",) if end == "resume" else ())
+
+
+def test_a_restarted_operator_pauses_who_missed_it_and_leaves_alone_who_did_not() -> None:
+    for paused in (True, False):
+        world = World()
+        world.announce("p")
+        world.beat(*(["p"] if paused else []), paused=paused)
+        assert bool(world.sent) != paused
+
+
+def test_who_has_left_is_not_told() -> None:
+    world = World()
+    world.beat()
+    world.agent.gone = "Left"
+    world.announce("p")
+    assert world.sent == []
+
+
+def test_very_many_are_told_in_parts() -> None:
+    world = World()
+    world.beat()
+    for n in range(BATCH + 5):
+        world.announce(f"n{n:03}", "Notice")
+    first = world.sent[-1]
+    assert (len(first.in_force), len(first.announcements)) == (BATCH + 5, BATCH)
+    world.beat(*(a.uid for a in first.announcements))
+    world.wait(6)
+    world.beat(*(a.uid for a in first.announcements))
+    assert len(world.sent[-1].announcements) == 5
