@@ -18,7 +18,9 @@ SERVERS_NAMESPACE = "harebell-servers"
 def cluster() -> api.Cluster:
     cluster = api.up()
     os.environ.update(cluster.env)
-    run(cluster, [str(cluster.kubectl), "apply", "--server-side", "-f", str(ROOT / "crds")])
+    # Forced, because helm owns the fields where a release was installed first.
+    command = [str(cluster.kubectl), "apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds")]
+    run(cluster, command)
     return cluster
 
 
