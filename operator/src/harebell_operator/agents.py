@@ -293,6 +293,8 @@ class AgentReconciler:
         now = self._clock()
         offline = is_offline(self._observe(entry), now)
         if offline is not None:
+            # It stays so until it is heard of, also when the broker goes away and comes back meanwhile.
+            entry.gone = offline
             self._supply.pop(entry.agent_type, None)
             for task in self._store.tasks_of(entry.name):
                 self._task_queue.add(task.uid)
@@ -351,6 +353,7 @@ class AgentReconciler:
             tasks_changed_at=entry.tasks_changed_at,
             gone=entry.gone,
             offline_after=self._offline_after,
+            hearing_since=self._broker.hearing_since,
             paused_by=self._standings.of(entry).paused_by,
         )
 

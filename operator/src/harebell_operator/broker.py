@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
@@ -48,6 +49,8 @@ class Broker:
         self._declared: set[str] = set()
         self._waiting: dict[str, tuple[int, float]] = {}
         self._connection: AbstractConnection | None = None
+        self.hearing_since: datetime | None = None
+        """Since when replies and heartbeats arrive; None while they cannot."""
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -147,7 +150,6 @@ class Broker:
         self.publisher.attach(publishing)
         metrics.BROKER_CONNECTED.set(1)
         try:
-            on_connected()
 
             async def reply(message: AbstractIncomingMessage) -> None:
                 try:
@@ -164,10 +166,13 @@ class Broker:
 
             await (await replies.get_queue(REPLIES_QUEUE, ensure=False)).consume(reply)
             await (await heartbeats.get_queue(HEARTBEATS_QUEUE, ensure=False)).consume(heartbeat)
+            self.hearing_since = datetime.now(UTC)
+            on_connected()
             await _any_closed(publishing, replies, heartbeats)
         finally:
             self.publisher.detach()
             self._connection = None
+            self.hearing_since = None
             self._declared.clear()
             metrics.BROKER_CONNECTED.set(0)
 

@@ -102,6 +102,8 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         for entry in store.tasks.values():
             if entry.status.phase in (None, "Pending"):
                 tasks.wake(entry.uid)
+        for name in store.agents:
+            agent_queue.add(name)
         broker.spawn(_ask_agents(broker))
 
     await resync.first()

@@ -29,8 +29,10 @@ def phase(kubectl: Kubectl, name: str) -> str:
 
 
 def replicas(start: Processes, kubectl: Kubectl, lease: str) -> dict[str, Process]:
-    """Start two operators and wait until one leads."""
+    """Start two operators and wait until both take part and one leads."""
     started = {n: start.operator(HAREBELL_LEASE=lease, POD_NAME=n) for n in ("first", "second")}
+    for process in started.values():
+        until("it to take part", lambda log=process.log: "waits to lead" in log.read_text(), 20)  # type: ignore[misc]
     until("one to lead", lambda: holder(kubectl, lease) in started, 20)
     return started
 
@@ -61,7 +63,7 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(
     operators = replicas(start, kubectl, lease)
     leader = holder(kubectl, lease)
     assert operators[leader].stop() == 0
-    until("the other to lead", lambda: holder(kubectl, lease) not in ("", leader), 8)
+    until("the other to lead", lambda: holder(kubectl, lease) not in ("", leader), 12)
     start.agent("heir", "handover")
     kubectl.apply(manifest("after-handover", "handover"))
     until("the Task to be done", lambda: phase(kubectl, "after-handover") == "Succeeded")

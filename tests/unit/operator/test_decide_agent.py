@@ -48,6 +48,7 @@ def observed(status: AgentStatus | None = None, **changes: Any) -> AgentObservat
         "tasks_changed_at": T0,
         "gone": None,
         "offline_after": WINDOW,
+        "hearing_since": T0,
     }
     return AgentObservation(**{**given, **changes})
 
@@ -80,6 +81,16 @@ def test_offline_is_written_at_once(changes: dict[str, Any], seconds: float, rea
     assert decision.write
     assert (decision.status.phase, decision.status.reason) == (AgentPhase.OFFLINE, reason)
     assert decision.status.current_tasks == ()
+
+
+def test_silence_counts_only_while_somebody_listens() -> None:
+    written = decide(observed(), at(0)).status
+    deaf = decide(observed(written, hearing_since=None), at(10_000))
+    assert (deaf.status.phase, deaf.write, deaf.wake_at) == (AgentPhase.ONLINE, False, None)
+    again = observed(written, hearing_since=at(10_000))
+    early = decide(again, at(10_179))
+    assert (early.status.phase, early.wake_at) == (AgentPhase.ONLINE, at(10_180))
+    assert decide(again, at(10_180)).status.phase == AgentPhase.OFFLINE
 
 
 def test_an_agent_from_before_a_restart_has_a_whole_window() -> None:

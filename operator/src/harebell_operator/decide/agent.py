@@ -36,6 +36,8 @@ class AgentObservation:
     gone: str | None
     """Why it is known to be gone (its Pod was deleted, it said goodbye), or None."""
     offline_after: timedelta
+    hearing_since: datetime | None
+    """Since when heartbeats can be heard at all; None while the broker is away."""
     paused_by: tuple[str, ...] = ()
     """Names of the Announcements that keep it from taking work."""
 
@@ -50,10 +52,22 @@ class AgentDecision:
 
 
 def is_offline(obs: AgentObservation, now: datetime) -> str | None:
-    """Return why the agent cannot be reached, as a CamelCase reason, or None if it can."""
+    """Return why the agent cannot be reached, as a CamelCase reason, or None if it can.
+
+    Silence counts only while heartbeats could be heard: after the broker was away, everybody has a whole
+    window again.
+    """
     if obs.gone is not None:
         return obs.gone
-    return "HeartbeatMissed" if now - obs.last_seen >= obs.offline_after else None
+    due = _due(obs)
+    return "HeartbeatMissed" if due is not None and now >= due else None
+
+
+def _due(obs: AgentObservation) -> datetime | None:
+    """Return until when the agent has to be heard of, or None while nobody can be."""
+    if obs.hearing_since is None:
+        return None
+    return max(obs.last_seen, obs.hearing_since) + obs.offline_after
 
 
 def decide(obs: AgentObservation, now: datetime) -> AgentDecision:
@@ -69,16 +83,15 @@ def decide(obs: AgentObservation, now: datetime) -> AgentDecision:
         return AgentDecision(status, write=status != obs.status, wake_at=None)
     if obs.heartbeat is None:
         # Known from before this operator started; it has a whole window to be heard of.
-        return AgentDecision(obs.status, write=False, wake_at=obs.last_seen + obs.offline_after)
+        return AgentDecision(obs.status, write=False, wake_at=_due(obs))
     phase, reason, message = _presence(obs, obs.heartbeat)
     status = _with_phase(status, phase, reason, message, obs, now, obs.tasks)
     settled = obs.tasks_changed_at + BUSY_SETTLES
-    expires = obs.last_seen + obs.offline_after
     news = status != obs.status
     figures = status.last_heartbeat_time != obs.status.last_heartbeat_time
     returned = obs.status.phase in (None, AgentPhase.OFFLINE) or status.instance != obs.status.instance
     write = news and (figures or returned or now >= settled)
-    return AgentDecision(status, write=write, wake_at=settled if news and not write else expires)
+    return AgentDecision(status, write=write, wake_at=settled if news and not write else _due(obs))
 
 
 def _presence(obs: AgentObservation, beat: Heartbeat) -> tuple[AgentPhase, str, str]:
