@@ -95,6 +95,9 @@ async def _run(ctx: Context, argv: tuple[str, ...], payload: CommandPayload) -> 
         await _end(process)
         reading.cancel()
         await asyncio.gather(reading, telling, return_exceptions=True)
+        # A child that was just killed may not have closed its end of the pipes yet; asyncio offers no other
+        # way to close ours before they are garbage.
+        process._transport.close()
     code = process.returncode
     assert code is not None
     if code not in payload.ok_exit_codes:
