@@ -97,7 +97,7 @@ async def _run(ctx: Context, argv: tuple[str, ...], payload: CommandPayload) -> 
         await asyncio.gather(reading, telling, return_exceptions=True)
         # A child that was just killed may not have closed its end of the pipes yet; asyncio offers no other
         # way to close ours before they are garbage.
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]
     code = process.returncode
     assert code is not None
     if code not in payload.ok_exit_codes:
