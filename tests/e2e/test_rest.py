@@ -75,7 +75,7 @@ def test_bad_requests_name_the_field(release: Release, body: dict[str, Any], nam
 
 
 async def test_live_status(release: Release) -> None:
-    body = {"agentType": "text", "action": "sleep", "payload": {"seconds": 3}}
+    body = {"agentType": "text", "action": "sleep", "payload": {"seconds": 8}}
     task_id = release.rest("POST", "/api/v1/dispatch", body).body["taskId"]
     messages = []
     async with release.socket(task_id) as socket:
