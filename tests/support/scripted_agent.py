@@ -101,10 +101,10 @@ async def scripted_agent(amqp_url: str, name: str, agent_type: str) -> AsyncIter
         publisher.attach(await connection.channel(publisher_confirms=True, on_return_raises=True))
         agent = ScriptedAgent(AgentRef(id=name, instance=uuid4().hex), agent_type, channel, publisher)
         own = await connection.channel()
-        queues = await declare(own, agent_topology(name))
+        queues = await declare(own, agent_topology(agent_type, name))
 
         async def receive(message: AbstractIncomingMessage) -> None:
             agent.commands.put_nowait(decode_command(message.body))
 
-        await queues[agent_queue_name(name)].consume(receive, no_ack=True)
+        await queues[agent_queue_name(agent_type, name)].consume(receive, no_ack=True)
         yield agent

@@ -75,6 +75,7 @@ class Runtime:
             max_grace_seconds=lambda: STOP_SECONDS if self._shutdown.is_set() else float("inf"),
         )
         self._session = Session(
+            agent_type,
             settings.agent_id,
             self._publisher,
             self._presence,

@@ -31,6 +31,7 @@ class Session:
 
     def __init__(
         self,
+        agent_type: str,
         agent_id: str,
         publisher: Publisher,
         presence: Presence,
@@ -39,7 +40,8 @@ class Session:
         announcements: Announcements,
         slots: int,
     ) -> None:
-        self._agent_id = agent_id
+        self._topology = agent_topology(agent_type, agent_id)
+        self._queue_name = agent_queue_name(agent_type, agent_id)
         self._publisher = publisher
         self._presence = presence
         self._worker = worker
@@ -58,8 +60,8 @@ class Session:
         """
         commands = await connection.channel(publisher_confirms=False)
         outgoing = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        queues = await declare(commands, agent_topology(self._agent_id))
-        await queues[agent_queue_name(self._agent_id)].consume(self._on_message, no_ack=True)
+        queues = await declare(commands, self._topology)
+        await queues[self._queue_name].consume(self._on_message, no_ack=True)
         self._publisher.attach(outgoing)
         try:
             async with asyncio.TaskGroup() as group:
@@ -104,7 +106,7 @@ class Session:
 
     async def _listening(self, channel: AbstractChannel) -> None:
         """Fail when the agent's own queue is gone or has lost its consumer, which the broker may not say."""
-        name = agent_queue_name(self._agent_id)
+        name = self._queue_name
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             queue = await channel.declare_queue(name, passive=True)

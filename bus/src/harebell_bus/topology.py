@@ -80,7 +80,8 @@ def base_topology() -> Topology:
             Exchange(WORK_EXCHANGE, "headers"),
             Exchange(REPLIES_EXCHANGE, "fanout"),
             Exchange(HEARTBEATS_EXCHANGE, "fanout"),
-            Exchange(COMMANDS_EXCHANGE, "direct"),
+            # Keys never hold wildcards; topic, because only there may a user be held to some of the keys.
+            Exchange(COMMANDS_EXCHANGE, "topic"),
             Exchange(ANNOUNCEMENTS_EXCHANGE, "fanout"),
             Exchange(DEAD_LETTERS_EXCHANGE, "fanout"),
         ),
@@ -132,18 +133,23 @@ def work_topology(agent_type: str) -> Topology:
     return Topology(queues=(queue,), bindings=(binding,))
 
 
-def agent_queue_name(agent_id: str) -> str:
-    """Return the name of the queue of one agent."""
-    return f"harebell.agent.{agent_id}"
+def agent_queue_name(agent_type: str, agent_id: str) -> str:
+    """Return the name of the queue of one agent. It begins with the type, which permissions go by."""
+    return f"harebell.agent.{agent_type}.{agent_id}"
 
 
-def agent_topology(agent_id: str) -> Topology:
+def command_key(agent_type: str, agent_id: str) -> str:
+    """Return the routing key of commands to one agent."""
+    return f"{agent_type}.{agent_id}"
+
+
+def agent_topology(agent_type: str, agent_id: str) -> Topology:
     """Return the queue of one agent: commands to it, and announcements to all. Gone with its connection."""
-    queue = Queue(agent_queue_name(agent_id), durable=False, exclusive=True)
+    queue = Queue(agent_queue_name(agent_type, agent_id), durable=False, exclusive=True)
     return Topology(
         queues=(queue,),
         bindings=(
-            Binding(COMMANDS_EXCHANGE, queue.name, routing_key=agent_id),
+            Binding(COMMANDS_EXCHANGE, queue.name, routing_key=command_key(agent_type, agent_id)),
             Binding(ANNOUNCEMENTS_EXCHANGE, queue.name),
         ),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harebell_bus.envelopes import Heartbeat, HeartbeatReason
+from harebell_bus.envelopes import Heartbeat, HeartbeatReason, TaskRef
 from harebell_bus.errors import UnreadableMessageError
 from harebell_crds.agent import AgentSpec, AgentStatus, CurrentTask
 from harebell_crds.task import CancelMode, TaskPhase, TaskStatus
@@ -191,7 +191,7 @@ class AgentReconciler:
             why = is_stale(task.status if task else None, current.attempt, beat.agent)
             if why is not None:
                 order = StopOrder(entry.name, current.attempt, CancelMode.IMMEDIATE, why)
-                self._broker.spawn(send_stop(self._broker.publisher, current.task, order))
+                self._broker.spawn(self.stop(current.task, order))
         missing: dict[str, datetime] = {}
         for task in self._store.tasks_of(entry.name):
             began = task.status.started_at
@@ -262,6 +262,15 @@ class AgentReconciler:
             names = tuple(sorted({name for names in by.values() for name in names}))
             found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names)
         return found
+
+    async def stop(self, task: TaskRef, order: StopOrder) -> None:
+        """Tell an agent to stop an attempt, if it can be told now."""
+        entry = self._store.agents.get(order.agent_id)
+        if entry is None:
+            logger.info("agent %s, unheard of, was not told to stop Task %s", order.agent_id, task.name)
+            return
+        agent_type = entry.heartbeat.agent_type if entry.heartbeat else entry.agent_type
+        await send_stop(self._broker.publisher, agent_type, task, order)
 
     # ---- reconcile -----------------------------------------------------------------------------------
 

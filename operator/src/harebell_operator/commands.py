@@ -5,14 +5,14 @@ import logging
 from harebell_bus.envelopes import CancelMode, CancelTask, Query, TaskRef, Welcome
 from harebell_bus.errors import BusError
 from harebell_bus.publisher import Publisher
-from harebell_bus.topology import ANNOUNCEMENTS_EXCHANGE, COMMANDS_EXCHANGE, work_queue_name
+from harebell_bus.topology import ANNOUNCEMENTS_EXCHANGE, COMMANDS_EXCHANGE, command_key, work_queue_name
 
 from .decide.observation import StopOrder
 
 logger = logging.getLogger(__name__)
 
 
-async def send_stop(publisher: Publisher, task: TaskRef, order: StopOrder) -> None:
+async def send_stop(publisher: Publisher, agent_type: str, task: TaskRef, order: StopOrder) -> None:
     """Tell an agent to stop an attempt, if it can be told now."""
     command = CancelTask(
         task=task, attempt=order.attempt, mode=CancelMode(order.mode.value), reason=order.reason
@@ -21,7 +21,7 @@ async def send_stop(publisher: Publisher, task: TaskRef, order: StopOrder) -> No
         await publisher.publish(
             COMMANDS_EXCHANGE,
             command,
-            routing_key=order.agent_id,
+            routing_key=command_key(agent_type, order.agent_id),
             message_id=f"{task.uid}.{order.attempt}.stop",
             persistent=False,
         )
@@ -45,7 +45,11 @@ async def send_welcome(
         paused=paused,
     )
     await publisher.publish(
-        COMMANDS_EXCHANGE, welcome, routing_key=agent_id, message_id=f"{instance}.welcome", persistent=False
+        COMMANDS_EXCHANGE,
+        welcome,
+        routing_key=command_key(agent_type, agent_id),
+        message_id=f"{instance}.welcome",
+        persistent=False,
     )
 
 

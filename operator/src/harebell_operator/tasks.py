@@ -25,7 +25,6 @@ from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
 from . import metrics
 from .agents import AgentReconciler
 from .broker import Broker
-from .commands import send_stop
 from .decide.observation import EventNote, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
 from .decide.task import decide, may_be_lost
@@ -106,7 +105,7 @@ class TaskReconciler:
             order = StopOrder(
                 entry.status.agent_name, entry.status.attempt, CancelMode.GRACEFUL, "the Task was deleted"
             )
-            self._broker.spawn(send_stop(self._broker.publisher, _reference(entry), order))
+            self._broker.spawn(self._agents.stop(_reference(entry), order))
 
     def heard(self, reply: Reply, message: AbstractIncomingMessage) -> None:
         """Take in a reply; its message is acknowledged when its effect is written."""
@@ -117,7 +116,7 @@ class TaskReconciler:
             self._broker.acknowledge([message])
             if isinstance(reply, Started):
                 order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, "the Task was deleted")
-                self._broker.spawn(send_stop(self._broker.publisher, reply.task, order))
+                self._broker.spawn(self._agents.stop(reply.task, order))
             return
         entry.inbox.append(Delivery(reply, message))
         self._queue.add(entry.uid)
@@ -176,7 +175,7 @@ class TaskReconciler:
             return
         self._commit(entry, decision, taken, now)
         for order in decision.stop:
-            await send_stop(self._broker.publisher, _reference(entry), order)
+            await self._agents.stop(_reference(entry), order)
             entry.cancel_sent = (order.attempt, now)
         await self._write(entry, now)
         for note in decision.events:

@@ -88,7 +88,7 @@ class Operator:
             topology.COMMANDS_EXCHANGE,
             command,
             message_id=str(uuid4()),
-            routing_key=agent_id,
+            routing_key=topology.command_key(AGENT_TYPE, agent_id),
             persistent=False,
         )
 

@@ -134,7 +134,7 @@ async def test_commands_are_obeyed(mode: CancelMode) -> None:
     desk = Desk()
     presence = made(desk)
     publisher: Any = desk.broker
-    session = Session(ME.id, publisher, presence, desk.worker, desk.inflight, Announcements(), 1)
+    session = Session("text", ME.id, publisher, presence, desk.worker, desk.inflight, Announcements(), 1)
     attempt = desk.inflight.add(work())
     assert attempt
     session.obey(CancelTask(task=TASK, attempt=2, mode=mode, reason="another attempt"))
