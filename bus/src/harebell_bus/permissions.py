@@ -1,0 +1,85 @@
+"""What each user of the broker may do: RabbitMQ's permissions as data.
+
+RabbitMQ asks for *configure* to declare or delete, for *write* to publish to an exchange or to bind something
+to one, and for *read* to take from a queue or to bind to an exchange (RabbitMQ documentation, "Access
+Control"). Its regular expressions match anywhere in a name, so all of these are anchored.
+
+The Helm chart creates the users with the same expressions; a test compares the two.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .topology import (
+    ANNOUNCEMENTS_EXCHANGE,
+    COMMANDS_EXCHANGE,
+    DEAD_LETTERS_EXCHANGE,
+    HEARTBEATS_EXCHANGE,
+    REPLIES_EXCHANGE,
+    WORK_EXCHANGE,
+    agent_queue_name,
+    command_key,
+    work_queue_name,
+)
+
+OPERATOR_USER = "harebell-operator"
+
+
+@dataclass(frozen=True)
+class TopicPermission:
+    """Which routing keys of a topic exchange a user may bind (``read``) and publish (``write``) with."""
+
+    exchange: str
+    write: str
+    read: str
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What a user may do in a virtual host."""
+
+    configure: str
+    write: str
+    read: str
+    topics: tuple[TopicPermission, ...] = ()
+
+
+def agent_user(agent_type: str) -> str:
+    """Return the name of the user that agents of ``agent_type`` share."""
+    return f"harebell-agent-{agent_type}"
+
+
+def operator_permissions() -> Permissions:
+    """Return what the operator needs: to declare the topology, to publish work, commands and dead letters,
+    and to read what agents say. Queues of agents are none of its business."""
+    # Queues have the names of their exchanges, or, for work, begin with them.
+    readable = (WORK_EXCHANGE, REPLIES_EXCHANGE, HEARTBEATS_EXCHANGE, DEAD_LETTERS_EXCHANGE)
+    work_queues = f"{_escaped(work_queue_name(''))}.+"
+    everything = _any_of(_literal(*readable, COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE), work_queues)
+    return Permissions(everything, everything, _any_of(_literal(*readable), work_queues))
+
+
+def agent_permissions(agent_type: str) -> Permissions:
+    """Return what agents of a type need: queues of their own, the queue of their type, and to report."""
+    own = f"{_escaped(agent_queue_name(agent_type, ''))}.+"
+    outgoing = _literal(REPLIES_EXCHANGE, HEARTBEATS_EXCHANGE, DEAD_LETTERS_EXCHANGE)
+    incoming = _literal(work_queue_name(agent_type), COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE)
+    # No wildcard in a key, and nothing at all to be published.
+    keys = TopicPermission(
+        COMMANDS_EXCHANGE, write="^$", read=f"^{_escaped(command_key(agent_type, ''))}[^*#]+$"
+    )
+    return Permissions(_any_of([own]), _any_of(outgoing, own), _any_of(incoming, own), (keys,))
+
+
+def _literal(*names: str) -> list[str]:
+    return [_escaped(name) for name in names]
+
+
+def _escaped(name: str) -> str:
+    """Escape the dot: nothing else that names are made of has a meaning in a regular expression."""
+    return name.replace(".", r"\.")
+
+
+def _any_of(*patterns: Iterable[str] | str) -> str:
+    alternatives = [p for each in patterns for p in ([each] if isinstance(each, str) else each)]
+    return f"^({'|'.join(alternatives)})$"
