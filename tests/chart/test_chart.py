@@ -15,6 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
+from harebell_bus.permissions import (
+    OPERATOR_USER,
+    Permissions,
+    agent_permissions,
+    agent_user,
+    operator_permissions,
+)
 from harebell_crds.task import MAX_PAYLOAD_BYTES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -297,6 +304,93 @@ def test_external_services() -> None:
         assert environment(resources, container)["HAREBELL_AMQP_CA_FILE"] == "/etc/harebell/amqp/ca.crt"
 
 
+def amqp_secrets(resources: list[dict[str, Any]]) -> dict[str, set[str]]:
+    """Every Secret each Pod mounts a broker's URL from, by the Pod's component."""
+    return {
+        name.removeprefix("bell-harebell-"): {
+            volume["secret"]["secretName"]
+            for volume in pod["spec"]["volumes"]
+            if any(item["key"] == "url" for item in volume.get("secret", {}).get("items", []))
+        }
+        for name, pod in pods(resources).items()
+        if not name.endswith(("-rabbitmq", "-postgresql"))
+    }
+
+
+def test_agents_may_have_credentials_of_their_own_for_an_external_broker() -> None:
+    agents = {"text": {"existingAmqpSecret": "my-text"}, "infra": {}}
+    everywhere = {"agentDefaults": {"existingAmqpSecret": "my-agents"}}
+    some = amqp_secrets(render(EXTERNAL | {"agents": agents}))
+    assert some == {"operator": {"my-broker"}, "agent-text": {"my-text"}, "agent-infra": {"my-broker"}}
+    every = amqp_secrets(render(EXTERNAL | everywhere | {"agents": agents}))
+    assert every == {"operator": {"my-broker"}, "agent-text": {"my-text"}, "agent-infra": {"my-agents"}}
+
+
+def test_each_component_mounts_its_own_credentials_only() -> None:
+    agents = {"gpu": {"type": "llm"}, "more": {"type": "llm"}}
+    resources = render({"agents": agents})
+    mounted = amqp_secrets(resources)
+    assert mounted == {
+        "operator": {"bell-harebell-amqp-operator"},
+        "agent-infra": {"bell-harebell-amqp-agent-infra"},
+        "agent-text": {"bell-harebell-amqp-agent-text"},
+        # Pools of the same type share a user.
+        "agent-gpu": {"bell-harebell-amqp-agent-llm"},
+        "agent-more": {"bell-harebell-amqp-agent-llm"},
+    }
+    secrets = of_kind(resources, "Secret")
+    for name in set().union(*mounted.values()):
+        credentials = secrets[name]["stringData"]
+        assert credentials["username"] == f"harebell-{name.removeprefix('bell-harebell-amqp-')}"
+        assert credentials["url"] == (
+            f"amqp://{credentials['username']}:{credentials['password']}"
+            "@bell-harebell-rabbitmq.agents.svc:5672/harebell"
+        )
+
+
+def definitions(resources: list[dict[str, Any]]) -> dict[str, Any]:
+    text = of_kind(resources, "Secret")["bell-harebell-rabbitmq"]["stringData"]["definitions.json"]
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("variant", "types"),
+    [("default", ["infra", "text"]), ("cluster", ["infra", "text"]), ("pools", ["infra", "llm"])],
+)
+def test_users_of_the_broker_are_those_of_the_bus(variant: str, types: list[str]) -> None:
+    resources = render(VARIANTS[variant])
+    defined = definitions(resources)
+    expected: dict[str, Permissions] = {OPERATOR_USER: operator_permissions()}
+    expected |= {agent_user(each): agent_permissions(each) for each in types}
+    assert defined["vhosts"] == [{"name": "harebell"}]
+    assert {user["name"] for user in defined["users"]} == expected.keys()
+    assert not any(user["tags"] for user in defined["users"])
+    where = {"vhost": "harebell"}
+    assert sorted(defined["permissions"], key=lambda each: str(each["user"])) == [
+        where | {"user": user, "configure": may.configure, "write": may.write, "read": may.read}
+        for user, may in sorted(expected.items())
+    ]
+    assert sorted(defined["topic_permissions"], key=lambda each: str(each["user"])) == [
+        where | {"user": user, "exchange": topic.exchange, "write": topic.write, "read": topic.read}
+        for user, may in sorted(expected.items())
+        for topic in may.topics
+    ]
+    passwords = {user["name"]: user["password"] for user in defined["users"]}
+    secrets = of_kind(resources, "Secret")
+    assert passwords == {
+        user: secrets[f"bell-harebell-amqp-{user.removeprefix('harebell-')}"]["stringData"]["password"]
+        for user in expected
+    }
+
+
+def test_rabbitmq_starts_with_its_users_and_no_default_one() -> None:
+    resources = render()
+    config = of_kind(resources, "ConfigMap")["bell-harebell-rabbitmq"]["data"]["rabbitmq.conf"]
+    assert "load_definitions = /etc/harebell/rabbitmq/definitions.json\n" in config
+    assert "default_user" not in "".join([config, *secret_texts(resources)])
+
+
 @every_variant
 def test_secrets_stay_in_secrets(variant: str) -> None:
     resources = render(VARIANTS[variant])
@@ -316,14 +410,12 @@ def test_generated_secrets() -> None:
     keys = base64.b64decode(secrets["api-keys"]["data"]["keys"]).decode()
     assert re.fullmatch(r"default:\w{40}\n", keys)
     broker, database = secrets["rabbitmq"]["stringData"], secrets["postgresql"]["stringData"]
-    assert broker["url"] == (
-        f"amqp://harebell:{broker['password']}@bell-harebell-rabbitmq.agents.svc:5672/harebell"
-    )
-    assert f"default_pass = {broker['password']}\n" in broker["user.conf"]
     assert database["url"] == (
         f"postgresql://harebell:{database['password']}@bell-harebell-postgresql.agents.svc:5432/harebell"
     )
-    made = [broker["password"], broker["erlang-cookie"], database["password"], keys]
+    users = [secret["stringData"]["password"] for name, secret in secrets.items() if "amqp-" in name]
+    made = [*users, broker["erlang-cookie"], database["password"], keys]
+    assert len(users) == 3
     assert len(set(made)) == len(made)
     assert min(map(len, made)) >= 32
 
@@ -332,11 +424,16 @@ def test_generated_secrets() -> None:
 def test_passwords_stay_as_long_as_the_volumes(kept: bool) -> None:
     persistence = {"persistence": {"whenDeleted": "Retain" if kept else "Delete"}}
     resources = render({"rabbitmq": {"embedded": persistence}, "postgresql": {"embedded": persistence}})
-    for name, workload in of_kind(resources, "StatefulSet").items():
+    for workload in of_kind(resources, "StatefulSet").values():
         policy = workload["spec"]["persistentVolumeClaimRetentionPolicy"]
         assert policy["whenDeleted"] == persistence["persistence"]["whenDeleted"]
-        annotations = of_kind(resources, "Secret")[name]["metadata"].get("annotations", {})
-        assert (annotations.get("helm.sh/resource-policy") == "keep") is kept
+    annotated = {
+        name.removeprefix("bell-harebell-")
+        for name, secret in of_kind(resources, "Secret").items()
+        if secret["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+    }
+    # RabbitMQ's are set anew at every start.
+    assert annotated == ({"postgresql"} if kept else set())
 
 
 @every_variant
@@ -466,12 +563,19 @@ def test_a_pod_that_cannot_start_is_replaced_when_its_mistake_is_corrected() -> 
 
 
 def test_a_new_configuration_restarts_rabbitmq_and_more_nodes_do_not() -> None:
-    def template(**embedded: Any) -> Any:
-        return pods(render({"rabbitmq": {"embedded": embedded}}))["bell-harebell-rabbitmq"]
+    def template(agents: dict[str, Any] | None = None, **embedded: Any) -> Any:
+        resources = render({"rabbitmq": {"embedded": embedded}, "agents": agents or {}})
+        pod: dict[str, Any] = pods(resources)["bell-harebell-rabbitmq"]
+        # Without a cluster to keep them, passwords are new each time.
+        annotations = {k: v for k, v in pod["metadata"]["annotations"].items() if k != "checksum/passwords"}
+        return pod | {"metadata": pod["metadata"] | {"annotations": annotations}}
 
     assert template(diskFreeLimit="1GB") != template()
     assert template(extraConfig="heartbeat = 30") != template()
     assert template(replicas=3) == template()
+    # A user more, or only another pool of a type there is.
+    assert template({"gpu": {"type": "llm"}}) != template()
+    assert template({"more": {"type": "text", "replicas": 9}}) == template()
 
 
 def test_admission_policy() -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from tests.cluster import api
 from tests.support.kubectl import Kubectl, run
-from tests.support.servers import Servers, deploy
+from tests.support.servers import Servers, Vhost, deploy
 
 ROOT = Path(__file__).parents[2]
 SERVERS_NAMESPACE = "harebell-servers"
@@ -51,6 +51,12 @@ def kubectl(cluster: api.Cluster, namespace: str) -> Kubectl:
 
 
 @pytest.fixture(scope="module")
-def amqp_url(servers: Servers, namespace: str) -> str:
+def vhost(servers: Servers, namespace: str) -> Vhost:
     """A virtual host of the suite's own."""
     return servers.vhost(namespace)
+
+
+@pytest.fixture(scope="module")
+def amqp_url(vhost: Vhost) -> str:
+    """The operator's URL in the suite's virtual host."""
+    return vhost.operator_url

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,8 @@ class Processes:
 
     folder: Path
     amqp_url: str
+    agent_url: Callable[[str], str]
+    """The URL for agents of a type."""
     namespace: str
     kubeconfig: Path
     started: list[Process] = field(default_factory=list)
@@ -47,6 +49,7 @@ class Processes:
         return self._start(
             "harebell_operator",
             "operator",
+            HAREBELL_AMQP_URL=self.amqp_url,
             HAREBELL_NAMESPACE=self.namespace,
             HAREBELL_HEARTBEAT_SECONDS=str(HEARTBEAT_SECONDS),
             HAREBELL_OFFLINE_SECONDS=str(OFFLINE_SECONDS),
@@ -59,6 +62,7 @@ class Processes:
         return self._start(
             "harebell_agent",
             name,
+            HAREBELL_AMQP_URL=self.agent_url(agent_type),
             HAREBELL_AGENT_ID=name,
             HAREBELL_AGENT_TYPE=agent_type,
             HAREBELL_DRAIN_SECONDS="1",
@@ -72,7 +76,7 @@ class Processes:
                 [sys.executable, "-m", module],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "HAREBELL_AMQP_URL": self.amqp_url, "HAREBELL_PORT": "0", **environment},
+                env={**os.environ, "HAREBELL_PORT": "0", **environment},
             )
         process = Process(popen, log)
         self.started.append(process)
@@ -80,9 +84,11 @@ class Processes:
 
 
 @contextmanager
-def processes(folder: Path, amqp_url: str, namespace: str, kubeconfig: Path) -> Iterator[Processes]:
+def processes(
+    folder: Path, amqp_url: str, agent_url: Callable[[str], str], namespace: str, kubeconfig: Path
+) -> Iterator[Processes]:
     """Yield a starter, and kill whatever it started when the block ends."""
-    starter = Processes(folder, amqp_url, namespace, kubeconfig)
+    starter = Processes(folder, amqp_url, agent_url, namespace, kubeconfig)
     try:
         yield starter
     finally:

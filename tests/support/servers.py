@@ -1,16 +1,23 @@
 """RabbitMQ and PostgreSQL of the chart, without the rest of it, reachable from the tests' machine."""
 
 import base64
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from tests.cluster.api import Cluster
 from tests.cluster.images import servers
+
+from harebell_bus.permissions import OPERATOR_USER, Permissions, agent_permissions, operator_permissions
 
 from .kubectl import Kubectl, helm, run
 from .waiting import until
 
 CHART = Path(__file__).parents[2] / "charts" / "harebell"
+AMQP_SECRET = "rabbit-amqp-operator"
+POSTGRESQL_SECRET = "rabbit-postgresql"
 
 
 def image_values(**images: str) -> list[str]:
@@ -29,6 +36,27 @@ def image_values(**images: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Vhost:
+    """A virtual host, with URLs for those who may do in it what the chart's users may."""
+
+    kubectl: Kubectl
+    name: str
+    operator_url: str
+    agent_urls: dict[str, str] = field(default_factory=dict)
+
+    def agent_url(self, agent_type: str) -> str:
+        """Return the URL for agents of a type; the first call for a type makes their user."""
+        if agent_type not in self.agent_urls:
+            # Users belong to the whole broker, and other suites have agents of the same type.
+            user, password = f"{self.name}-agent-{agent_type}", uuid4().hex
+            definitions = granted(self.name, user, agent_permissions(agent_type))
+            define(self.kubectl, users=[{"name": user, "password": password, "tags": []}], **definitions)
+            address = self.operator_url.rsplit("@", 1)[1]
+            self.agent_urls[agent_type] = f"amqp://{user}:{password}@{address}"
+        return self.agent_urls[agent_type]
+
+
+@dataclass(frozen=True)
 class Servers:
     """Where they listen, as URLs that work from this machine."""
 
@@ -36,19 +64,46 @@ class Servers:
     amqp_url: str
     postgresql_url: str
 
-    def vhost(self, name: str) -> str:
-        """Make an empty virtual host and return its URL, so that suites do not see each other's queues."""
-        control = ("exec", "rabbit-rabbitmq-0", "--", "rabbitmqctl", "-q")
-        self.kubectl(*control, "add_vhost", name)
-        self.kubectl(*control, "set_permissions", "-p", name, "harebell", ".*", ".*", ".*")
-        return f"{self.amqp_url.rsplit('/', 1)[0]}/{name}"
+    def vhost(self, name: str) -> Vhost:
+        """Make an empty virtual host, so that suites do not see each other's queues."""
+        define(self.kubectl, vhosts=[{"name": name}], **granted(name, OPERATOR_USER, operator_permissions()))
+        return Vhost(self.kubectl, name, f"{self.amqp_url.rsplit('/', 1)[0]}/{name}")
+
+
+def granted(vhost: str, user: str, permissions: Permissions) -> dict[str, list[dict[str, str]]]:
+    """Return a user's permissions as RabbitMQ's definitions have them."""
+    where = {"user": user, "vhost": vhost}
+    return {
+        "permissions": [
+            {
+                **where,
+                "configure": permissions.configure,
+                "write": permissions.write,
+                "read": permissions.read,
+            }
+        ],
+        "topic_permissions": [
+            {**where, "exchange": topic.exchange, "write": topic.write, "read": topic.read}
+            for topic in permissions.topics
+        ],
+    }
+
+
+def define(kubectl: Kubectl, **definitions: list[Any]) -> None:
+    """Add definitions to the broker; in one call, because each starts an Erlang of its own."""
+    command = ("exec", "-i", "rabbit-rabbitmq-0", "--", "rabbitmqctl", "-q", "import_definitions")
+    kubectl(*command, stdin=json.dumps(definitions))
 
 
 def deploy(cluster: Cluster, namespace: str) -> Servers:
     """Deploy both servers into a namespace, or find them there, and wait until they answer."""
     kubectl = Kubectl(cluster, namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    if not kubectl.items("statefulset"):
+    there = {secret["metadata"]["name"] for secret in kubectl.items("secrets")}
+    secrets = {"templates/rabbitmq.yaml": AMQP_SECRET, "templates/postgresql.yaml": POSTGRESQL_SECRET}
+    # What is there stays: rendered again, it would have new passwords.
+    missing = [template for template, secret in secrets.items() if secret not in there]
+    if missing:
         images = servers(cluster.way)
         named = image_values(
             rabbitmq_embedded_image=images["RABBITMQ_IMAGE"],
@@ -57,7 +112,7 @@ def deploy(cluster: Cluster, namespace: str) -> Servers:
         manifests = helm(
             cluster, "template", "rabbit", str(CHART), "-n", namespace, *named,
             "--set", "fullnameOverride=rabbit",
-            "-s", "templates/rabbitmq.yaml", "-s", "templates/postgresql.yaml",
+            *[argument for template in missing for argument in ("-s", template)],
         )  # fmt: skip
         kubectl("apply", "-f", "-", stdin=manifests)
     for name in ("rabbit-rabbitmq", "rabbit-postgresql"):
@@ -75,18 +130,18 @@ def deploy(cluster: Cluster, namespace: str) -> Servers:
     )
     return Servers(
         kubectl,
-        amqp_url=_outside(kubectl, "rabbit-rabbitmq", address),
-        postgresql_url=_outside(kubectl, "rabbit-postgresql", address),
+        amqp_url=_outside(kubectl, "rabbit-rabbitmq", AMQP_SECRET, address),
+        postgresql_url=_outside(kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, address),
     )
 
 
-def _outside(kubectl: Kubectl, name: str, address: str) -> str:
-    """Return the URL in the server's Secret with the host and port replaced by those of its NodePort."""
+def _outside(kubectl: Kubectl, name: str, secret: str, address: str) -> str:
+    """Return the URL in a Secret with the host and port replaced by those of its NodePort."""
 
     def port() -> int:
         return int(kubectl.get("service", name)["spec"]["ports"][0]["nodePort"])
 
-    url = base64.b64decode(kubectl.get("secret", name)["data"]["url"]).decode()
+    url = base64.b64decode(kubectl.get("secret", secret)["data"]["url"]).decode()
     scheme, rest = url.split("://")
     user, host = rest.rsplit("@", 1)
     return f"{scheme}://{user}@{address}:{until(f'a port for {name}', port)}/{host.split('/', 1)[1]}"

@@ -13,11 +13,19 @@
 {{- default (printf "%s-api-keys" (include "harebell.fullname" .)) .Values.api.existingSecret }}
 {{- end }}
 
-{{- define "harebell.amqpSecret" -}}
-{{- if .Values.rabbitmq.embedded.enabled }}
+{{- define "harebell.rabbitmqName" -}}
 {{- include "harebell.fullname" . }}-rabbitmq
+{{- end }}
+
+{{- /* The Secret with the broker's URL for one component, of (dict "root" $ "component" "operator" or
+       "agent-TYPE" "given" a Secret named in the values). */}}
+{{- define "harebell.amqpSecret" -}}
+{{- if .given }}
+{{- .given }}
+{{- else if .root.Values.rabbitmq.embedded.enabled }}
+{{- include "harebell.fullname" .root }}-amqp-{{ .component }}
 {{- else }}
-{{- required "set rabbitmq.external.existingSecret, or rabbitmq.embedded.enabled=true" .Values.rabbitmq.external.existingSecret }}
+{{- required "set rabbitmq.external.existingSecret, or rabbitmq.embedded.enabled=true" .root.Values.rabbitmq.external.existingSecret }}
 {{- end }}
 {{- end }}
 
@@ -88,15 +96,16 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{- /* The broker's URL as a mounted file: not in the environment, where every child process would see it. */}}
+{{- /* The broker's URL as a mounted file: not in the environment, where every child process would see it.
+       Takes what harebell.amqpSecret takes. */}}
 {{- define "harebell.amqpVolume" -}}
 name: amqp
 secret:
   secretName: {{ include "harebell.amqpSecret" . }}
   items:
     - {key: url, path: url}
-    {{- if include "harebell.amqpCA" . }}
-    - {key: {{ .Values.rabbitmq.external.caKey }}, path: ca.crt}
+    {{- if include "harebell.amqpCA" .root }}
+    - {key: {{ .root.Values.rabbitmq.external.caKey }}, path: ca.crt}
     {{- end }}
 {{- end }}
 
@@ -150,6 +159,8 @@ livenessProbe:
 {{- /* RabbitMQ's configuration; no secrets. */}}
 {{- define "harebell.rabbitmqConfig" -}}
 log.console = true
+# Users and their permissions; so there is no default user.
+load_definitions = /etc/harebell/rabbitmq/definitions.json
 # Since 4.1 this asks no Kubernetes API: Pod 0 founds the cluster, the others join it.
 cluster_formation.peer_discovery_backend = k8s
 queue_leader_locator = balanced
@@ -166,9 +177,44 @@ raft.wal_max_size_bytes = 33554432
 {{- end }}
 {{- end }}
 
-{{- /* Some agent type that is served, for the example in NOTES.txt. */}}
-{{- define "harebell.firstType" -}}
+{{- /* The users of the embedded broker: {component: {name, permissions: {configure, write, read}, topics}}.
+       The same expressions as in bus/src/harebell_bus/permissions.py, where their reasons are. */}}
+{{- define "harebell.rabbitmqUsers" -}}
+{{- $work := `harebell\.work\..+` }}
+{{- $all := printf `^(harebell\.work|harebell\.replies|harebell\.heartbeats|harebell\.dead-letters|harebell\.commands|harebell\.announcements|%s)$` $work }}
+{{- $heard := printf `^(harebell\.work|harebell\.replies|harebell\.heartbeats|harebell\.dead-letters|%s)$` $work }}
+{{- $users := dict "operator" (dict "name" "harebell-operator" "topics" list
+      "permissions" (dict "configure" $all "write" $all "read" $heard)) }}
+{{- range $type := include "harebell.agentTypes" . | fromJsonArray }}
+{{- $own := printf `harebell\.agent\.%s\..+` $type }}
+{{- $_ := set $users (printf "agent-%s" $type) (dict
+      "name" (printf "harebell-agent-%s" $type)
+      "topics" (list (dict "exchange" "harebell.commands" "write" "^$" "read" (printf `^%s\.[^*#]+$` $type)))
+      "permissions" (dict
+        "configure" (printf `^(%s)$` $own)
+        "write" (printf `^(harebell\.replies|harebell\.heartbeats|harebell\.dead-letters|%s)$` $own)
+        "read" (printf `^(harebell\.work\.%s|harebell\.commands|harebell\.announcements|%s)$` $type $own))) }}
+{{- end }}
+{{- toJson $users }}
+{{- end }}
+
+{{- /* What RabbitMQ imports at every start, of (dict "users" ... "passwords" {component: password}). */}}
+{{- define "harebell.rabbitmqDefinitions" -}}
+{{- $users := list }}{{ $permissions := list }}{{ $topics := list }}
+{{- $passwords := .passwords }}
+{{- range $component, $user := .users }}
+{{- $users = append $users (dict "name" $user.name "password" (get $passwords $component) "tags" list) }}
+{{- $where := dict "user" $user.name "vhost" "harebell" }}
+{{- $permissions = append $permissions (merge (dict) $where $user.permissions) }}
+{{- range $user.topics }}{{ $topics = append $topics (merge (dict) $where .) }}{{ end }}
+{{- end }}
+{{- dict "vhosts" (list (dict "name" "harebell")) "users" $users "permissions" $permissions
+      "topic_permissions" $topics | toJson }}
+{{- end }}
+
+{{- /* The agent types that are served, without repetition, as JSON. */}}
+{{- define "harebell.agentTypes" -}}
 {{- $types := list }}
 {{- range $name, $pool := .Values.agents }}{{ if $pool }}{{ $types = append $types (default $name $pool.type) }}{{ end }}{{ end }}
-{{- first (append $types "text") }}
+{{- uniq $types | toJson }}
 {{- end }}

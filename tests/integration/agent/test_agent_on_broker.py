@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support.servers import Vhost
 
 from harebell_bus import topology
 from harebell_bus.envelopes import (
@@ -30,15 +31,20 @@ async def operator(amqp_url: str) -> AsyncIterator[Operator]:
 
 
 @pytest.fixture
-async def wire(amqp_url: str) -> AsyncIterator[Wire]:
-    wire = Wire(amqp_url)
+def agent_url(vhost: Vhost) -> str:
+    return vhost.agent_url(AGENT_TYPE)
+
+
+@pytest.fixture
+async def wire(agent_url: str) -> AsyncIterator[Wire]:
+    wire = Wire(agent_url)
     await wire.join()
     yield wire
     await wire.cut()
 
 
-async def test_work_is_begun_told_of_and_done(operator: Operator, amqp_url: str, tmp_path: Path) -> None:
-    async with agent(amqp_url, tmp_path) as process:
+async def test_work_is_begun_told_of_and_done(operator: Operator, agent_url: str, tmp_path: Path) -> None:
+    async with agent(agent_url, tmp_path) as process:
         await operator.registered(process.id)
         heartbeat = next(h for h in operator.heartbeats if h.agent.id == process.id)
         assert heartbeat.agent_type == AGENT_TYPE
@@ -65,13 +71,13 @@ async def test_work_is_begun_told_of_and_done(operator: Operator, amqp_url: str,
 
 
 async def test_an_agent_that_comes_first_waits_for_the_exchanges_and_its_welcome(
-    amqp_url: str, tmp_path: Path
+    amqp_url: str, agent_url: str, tmp_path: Path
 ) -> None:
     async with operating(amqp_url) as operator:
         for name in (topology.HEARTBEATS_EXCHANGE, topology.COMMANDS_EXCHANGE):
             await operator.channel.exchange_delete(name)
         operator.welcoming = False
-        async with agent(amqp_url, tmp_path) as process:
+        async with agent(agent_url, tmp_path) as process:
             log = tmp_path / f"{process.id}.log"
             await operator.hears("the first failure", lambda: "NOT_FOUND - no exchange" in log.read_text())
             await operator.open()
@@ -120,9 +126,9 @@ async def test_an_outcome_waits_for_the_broker(operator: Operator, wire: Wire, t
     ],
 )
 async def test_cancelled_work_is_cancelled_and_the_next_is_taken(
-    operator: Operator, amqp_url: str, tmp_path: Path, action: str, mode: CancelMode
+    operator: Operator, agent_url: str, tmp_path: Path, action: str, mode: CancelMode
 ) -> None:
-    async with agent(amqp_url, tmp_path) as process:
+    async with agent(agent_url, tmp_path) as process:
         seconds = 3 if action == "stubborn" else 600
         task = await operator.dispatch(action, {"seconds": seconds})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
@@ -132,9 +138,9 @@ async def test_cancelled_work_is_cancelled_and_the_next_is_taken(
 
 
 async def test_a_query_is_answered_with_what_is_worked_on(
-    operator: Operator, amqp_url: str, tmp_path: Path
+    operator: Operator, agent_url: str, tmp_path: Path
 ) -> None:
-    async with agent(amqp_url, tmp_path):
+    async with agent(agent_url, tmp_path):
         task = await operator.dispatch("stubborn", {"seconds": 600})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         await operator.query_all()
@@ -143,17 +149,17 @@ async def test_a_query_is_answered_with_what_is_worked_on(
 
 
 async def test_heartbeats_go_on_while_a_thread_works(
-    operator: Operator, amqp_url: str, tmp_path: Path
+    operator: Operator, agent_url: str, tmp_path: Path
 ) -> None:
     operator.heartbeat_seconds = 0.1
-    async with agent(amqp_url, tmp_path) as process:
+    async with agent(agent_url, tmp_path) as process:
         task = await operator.dispatch("stubborn", {"seconds": 1})
         await operator.outcome(task, Succeeded)
         assert sum(h.agent.id == process.id and bool(h.current_tasks) for h in operator.heartbeats) >= 5
 
 
-async def test_what_cannot_be_read_is_put_aside(operator: Operator, amqp_url: str, tmp_path: Path) -> None:
-    async with agent(amqp_url, tmp_path):
+async def test_what_cannot_be_read_is_put_aside(operator: Operator, agent_url: str, tmp_path: Path) -> None:
+    async with agent(agent_url, tmp_path):
         task = TaskRef(namespace="lab", name="odd", uid="odd-uid")
         await operator.send(b'{"kind":"Work","version":7}', task)
         await operator.hears("the failure", lambda: operator.said(task) == ["Failed"])
@@ -165,9 +171,9 @@ async def test_what_cannot_be_read_is_put_aside(operator: Operator, amqp_url: st
 
 
 async def test_a_busy_agent_holds_nothing_and_an_idle_one_takes_the_most_urgent(
-    operator: Operator, amqp_url: str, tmp_path: Path
+    operator: Operator, agent_url: str, tmp_path: Path
 ) -> None:
-    async with agent(amqp_url, tmp_path):
+    async with agent(agent_url, tmp_path):
         task = await operator.dispatch("blocking", {"seconds": 2})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         last = [await operator.dispatch("quick", priority=p) for p in ("background", "normal", "critical")]
@@ -179,9 +185,9 @@ async def test_a_busy_agent_holds_nothing_and_an_idle_one_takes_the_most_urgent(
 
 
 async def test_as_many_at_a_time_as_there_are_slots(
-    operator: Operator, amqp_url: str, tmp_path: Path
+    operator: Operator, agent_url: str, tmp_path: Path
 ) -> None:
-    async with agent(amqp_url, tmp_path, HAREBELL_AGENT_CONCURRENCY="2"):
+    async with agent(agent_url, tmp_path, HAREBELL_AGENT_CONCURRENCY="2"):
         tasks = [await operator.dispatch("blocking", {"seconds": 1.5}) for _ in range(3)]
         await operator.hears("two starts", lambda: sum(bool(operator.said(t)) for t in tasks) == 2)
         assert await operator.ready() == 1
@@ -189,8 +195,8 @@ async def test_as_many_at_a_time_as_there_are_slots(
             await operator.outcome(task, Succeeded)
 
 
-async def test_a_drain_lets_work_end(operator: Operator, amqp_url: str, tmp_path: Path) -> None:
-    async with agent(amqp_url, tmp_path) as process:
+async def test_a_drain_lets_work_end(operator: Operator, agent_url: str, tmp_path: Path) -> None:
+    async with agent(agent_url, tmp_path) as process:
         task = await operator.dispatch("slow", {"seconds": 2})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         process.signal(signal.SIGTERM)
@@ -203,9 +209,9 @@ async def test_a_drain_lets_work_end(operator: Operator, amqp_url: str, tmp_path
 
 @pytest.mark.parametrize("action", ["slow", "blocking", "stubborn"])
 async def test_what_does_not_end_in_time_is_handed_back(
-    operator: Operator, amqp_url: str, tmp_path: Path, action: str
+    operator: Operator, agent_url: str, tmp_path: Path, action: str
 ) -> None:
-    async with agent(amqp_url, tmp_path, HAREBELL_DRAIN_SECONDS="0.5") as process:
+    async with agent(agent_url, tmp_path, HAREBELL_DRAIN_SECONDS="0.5") as process:
         task = await operator.dispatch(action, {"seconds": 600})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         process.signal(signal.SIGTERM)
@@ -214,8 +220,8 @@ async def test_what_does_not_end_in_time_is_handed_back(
         assert operator.heartbeats[-1].reason is HeartbeatReason.LEAVING
 
 
-async def test_told_twice_it_ends_at_once(operator: Operator, amqp_url: str, tmp_path: Path) -> None:
-    async with agent(amqp_url, tmp_path, HAREBELL_DRAIN_SECONDS="600") as process:
+async def test_told_twice_it_ends_at_once(operator: Operator, agent_url: str, tmp_path: Path) -> None:
+    async with agent(agent_url, tmp_path, HAREBELL_DRAIN_SECONDS="600") as process:
         task = await operator.dispatch("stubborn", {"seconds": 600})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         process.signal(signal.SIGTERM)
@@ -227,9 +233,9 @@ async def test_told_twice_it_ends_at_once(operator: Operator, amqp_url: str, tmp
 
 
 async def test_a_work_queue_that_vanishes_is_found_again(
-    operator: Operator, amqp_url: str, tmp_path: Path
+    operator: Operator, agent_url: str, tmp_path: Path
 ) -> None:
-    async with agent(amqp_url, tmp_path) as process:
+    async with agent(agent_url, tmp_path) as process:
         await operator.registered(process.id)
         await operator.channel.queue_delete(topology.work_queue_name(AGENT_TYPE))
         process_log = tmp_path / f"{process.id}.log"
@@ -242,13 +248,13 @@ async def test_a_work_queue_that_vanishes_is_found_again(
 
 
 async def test_a_killed_agent_comes_back_under_the_same_name(
-    operator: Operator, amqp_url: str, tmp_path: Path
+    operator: Operator, agent_url: str, tmp_path: Path
 ) -> None:
-    async with agent(amqp_url, tmp_path, agent_id="lab-same") as first:
+    async with agent(agent_url, tmp_path, agent_id="lab-same") as first:
         await operator.registered("lab-same")
         first.signal(signal.SIGKILL)
         await first.ended()
-        async with agent(amqp_url, tmp_path, agent_id="lab-same"):
+        async with agent(agent_url, tmp_path, agent_id="lab-same"):
             await operator.registered("lab-same", times=2)
             instances = {h.agent.instance for h in operator.heartbeats if h.agent.id == "lab-same"}
             assert len(instances) == 2

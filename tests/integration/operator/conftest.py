@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.processes import Processes, processes
+from tests.support.servers import Vhost
 
 
 @pytest.fixture
-def start(tmp_path: Path, amqp_url: str, namespace: str, kubeconfig: Path) -> Iterator[Processes]:
+def start(tmp_path: Path, vhost: Vhost, namespace: str, kubeconfig: Path) -> Iterator[Processes]:
     """Starts operators and agents, which end with the test."""
-    with processes(tmp_path, amqp_url, namespace, kubeconfig) as starter:
+    with processes(tmp_path, vhost.operator_url, vhost.agent_url, namespace, kubeconfig) as starter:
         yield starter

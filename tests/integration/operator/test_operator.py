@@ -12,6 +12,7 @@ from tests.support.kubectl import Kubectl
 from tests.support.processes import Processes, free_port
 from tests.support.release import manifest
 from tests.support.scripted_agent import scripted_agent
+from tests.support.servers import Vhost
 from tests.support.waiting import until
 
 from harebell_bus.envelopes import CancelTask, CurrentTask, Failed, HeartbeatReason, Started, Succeeded
@@ -129,13 +130,11 @@ def test_an_operator_killed_and_restarted_adopts_what_runs(start: Processes, kub
 
 
 async def test_the_second_to_start_an_attempt_is_told_to_stop(
-    start: Processes, kubectl: Kubectl, amqp_url: str
+    start: Processes, kubectl: Kubectl, vhost: Vhost
 ) -> None:
     start.operator()
-    async with (
-        scripted_agent(amqp_url, "one", "fence") as one,
-        scripted_agent(amqp_url, "two", "fence") as two,
-    ):
+    url = vhost.agent_url("fence")
+    async with scripted_agent(url, "one", "fence") as one, scripted_agent(url, "two", "fence") as two:
         await one.register()
         await two.register()
         kubectl.apply(manifest("fenced", "fence"))
@@ -157,10 +156,10 @@ async def test_the_second_to_start_an_attempt_is_told_to_stop(
         assert (done["result"], done["agentName"], len(done["attempts"])) == ("right", "one", 1)
 
 
-async def test_retries_end_in_the_dead_letters(start: Processes, kubectl: Kubectl, amqp_url: str) -> None:
+async def test_retries_end_in_the_dead_letters(start: Processes, kubectl: Kubectl, vhost: Vhost) -> None:
     start.operator()
     policy = {"maxRetries": 2, "backoff": {"initialSeconds": 1, "factor": 1}}
-    async with scripted_agent(amqp_url, "clumsy", "poison") as agent:
+    async with scripted_agent(vhost.agent_url("poison"), "clumsy", "poison") as agent:
         await agent.register()
         kubectl.apply(manifest("poison", "poison", payload={"kept": True}, retryPolicy=policy))
         for attempt in (1, 2, 3):
@@ -173,7 +172,7 @@ async def test_retries_end_in_the_dead_letters(start: Processes, kubectl: Kubect
         done = await asyncio.to_thread(finished, kubectl, "poison")
         assert (done["phase"], done["reason"], done["failures"]) == ("DeadLettered", "RetriesExhausted", 3)
         assert [a["error"]["message"] for a in done["attempts"]] == ["no 1", "no 2", "no 3"]
-        body, reason = await dead_letter(amqp_url, work.task.uid)
+        body, reason = await dead_letter(vhost.operator_url, work.task.uid)
         assert b'"kept":true' in body
         assert reason == "no 3"
         events = kubectl.items("events")
