@@ -26,10 +26,13 @@ def test_two_releases_upgrade_and_uninstall(
         lease = second.kubectl.get("lease", "hb-harebell-operator")
         assert lease["spec"]["holderIdentity"] in second.pods("operator")
 
-        upgraded = install(cluster, images, "hb", "harebell-e2e-2", *small, "--set", "logLevel=debug")
+        # Another agent type is another user of the broker, which must start again to know it.
+        more = ("--set", "logLevel=debug", "--set", "agents.later.type=later")
+        upgraded = install(cluster, images, "hb", "harebell-e2e-2", *small, *more)
         assert upgraded.api_key == second.api_key
-        upgraded.kubectl.apply(manifest("after-upgrade"))
-        assert upgraded.finished("after-upgrade", 90)["phase"] == "Succeeded"
+        upgraded.kubectl.apply(manifest("after-upgrade"), manifest("of-the-new-type", "later"))
+        for name in ("after-upgrade", "of-the-new-type"):
+            assert upgraded.finished(name, 90)["phase"] == "Succeeded"
 
         begun = time.monotonic()
         helm(cluster, "uninstall", "hb", "-n", "harebell-e2e-2")
