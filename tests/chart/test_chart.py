@@ -22,6 +22,7 @@ from harebell_bus.permissions import (
     agent_user,
     operator_permissions,
 )
+from harebell_bus.topology import Exchange, base_topology
 from harebell_crds.task import MAX_PAYLOAD_BYTES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -364,6 +365,10 @@ def test_users_of_the_broker_are_those_of_the_bus(variant: str, types: list[str]
     expected: dict[str, Permissions] = {OPERATOR_USER: operator_permissions()}
     expected |= {agent_user(each): agent_permissions(each) for each in types}
     assert defined["vhosts"] == [{"name": "harebell"}]
+    (exchange,) = defined["exchanges"]
+    assert Exchange(exchange["name"], exchange["type"]) in base_topology().exchanges
+    assert (exchange["vhost"], exchange["durable"], exchange["arguments"]) == ("harebell", True, {})
+    assert {topic["exchange"] for topic in defined["topic_permissions"]} == {exchange["name"]}
     assert {user["name"] for user in defined["users"]} == expected.keys()
     assert not any(user["tags"] for user in defined["users"])
     where = {"vhost": "harebell"}

@@ -11,6 +11,7 @@ from tests.cluster.api import Cluster
 from tests.cluster.images import servers
 
 from harebell_bus.permissions import OPERATOR_USER, Permissions, agent_permissions, operator_permissions
+from harebell_bus.topology import COMMANDS_EXCHANGE, base_topology
 
 from .kubectl import Kubectl, helm, run
 from .waiting import until
@@ -66,7 +67,19 @@ class Servers:
 
     def vhost(self, name: str) -> Vhost:
         """Make an empty virtual host, so that suites do not see each other's queues."""
-        define(self.kubectl, vhosts=[{"name": name}], **granted(name, OPERATOR_USER, operator_permissions()))
+        (commands,) = (e for e in base_topology().exchanges if e.name == COMMANDS_EXCHANGE)
+        # As in the chart: a topic permission is taken only for an exchange that is there.
+        exchange = {
+            "name": commands.name,
+            "vhost": name,
+            "type": commands.type,
+            "durable": True,
+            "auto_delete": False,
+            "internal": False,
+            "arguments": {},
+        }
+        granting = granted(name, OPERATOR_USER, operator_permissions())
+        define(self.kubectl, vhosts=[{"name": name}], exchanges=[exchange], **granting)
         return Vhost(self.kubectl, name, f"{self.amqp_url.rsplit('/', 1)[0]}/{name}")
 
 
@@ -91,8 +104,9 @@ def granted(vhost: str, user: str, permissions: Permissions) -> dict[str, list[d
 
 def define(kubectl: Kubectl, **definitions: list[Any]) -> None:
     """Add definitions to the broker; in one call, because each starts an Erlang of its own."""
-    command = ("exec", "-i", "rabbit-rabbitmq-0", "--", "rabbitmqctl", "-q", "import_definitions")
-    kubectl(*command, stdin=json.dumps(definitions))
+    # From a file: rabbitmqctl cannot read its standard input under every Erlang.
+    script = 'f=$(mktemp) && cat > "$f" && rabbitmqctl -q import_definitions "$f" && rm "$f"'
+    kubectl("exec", "-i", "rabbit-rabbitmq-0", "--", "sh", "-c", script, stdin=json.dumps(definitions))
 
 
 def deploy(cluster: Cluster, namespace: str) -> Servers:

@@ -208,7 +208,10 @@ raft.wal_max_size_bytes = 33554432
 {{- $permissions = append $permissions (merge (dict) $where $user.permissions) }}
 {{- range $user.topics }}{{ $topics = append $topics (merge (dict) $where .) }}{{ end }}
 {{- end }}
-{{- dict "vhosts" (list (dict "name" "harebell")) "users" $users "permissions" $permissions
+{{- /* RabbitMQ takes a topic permission only for an exchange that is there; the operator declares the same. */}}
+{{- $commands := dict "name" "harebell.commands" "vhost" "harebell" "type" "topic"
+      "durable" true "auto_delete" false "internal" false "arguments" dict }}
+{{- dict "vhosts" (list (dict "name" "harebell")) "exchanges" (list $commands) "users" $users "permissions" $permissions
       "topic_permissions" $topics | toJson }}
 {{- end }}
 
