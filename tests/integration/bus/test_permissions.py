@@ -121,6 +121,7 @@ REFUSED: dict[str, Act] = {
     "consume another type's work": consume(OTHERS),
     "get another type's work": get(OTHERS),
     "purge another type's work": purge(OTHERS),
+    "count another type's work": lambda channel: channel.declare_queue(OTHERS, passive=True),
     "consume replies": consume(REPLIES_QUEUE),
     "get a heartbeat": get(HEARTBEATS_QUEUE),
     "get a dead letter": get(DEAD_LETTERS_QUEUE),
