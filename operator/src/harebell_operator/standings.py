@@ -12,7 +12,7 @@ from uuid import uuid4
 from harebell_bus import envelopes
 from harebell_bus.envelopes import Heartbeat, HeartbeatReason, Standing
 from harebell_bus.errors import BusError
-from harebell_bus.topology import COMMANDS_EXCHANGE
+from harebell_bus.topology import COMMANDS_EXCHANGE, command_key
 
 from .broker import Broker
 from .decide.standing import (
@@ -132,7 +132,7 @@ class Standings:
             await self._broker.publisher.publish(
                 COMMANDS_EXCHANGE,
                 standing,
-                routing_key=agent.name,
+                routing_key=command_key(beat.agent_type, agent.name),
                 message_id=uuid4().hex,
                 persistent=False,
             )
