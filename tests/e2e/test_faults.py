@@ -66,3 +66,9 @@ def test_the_api_server_restarts(release: Release, kubectl: Kubectl) -> None:
     kubectl.apply(manifest("api-after"))
     attempts = _all_succeed(release, [*(f"api-{n}" for n in range(4)), "api-after"], 90)
     assert set(attempts) == {1}
+
+    def rest_is_current() -> bool:
+        answer = release.rest("GET", "/api/v1/status/api-after")
+        return answer.status == 200 and answer.body["phase"] == "Succeeded"
+
+    until("REST to be current again", rest_is_current, 15)

@@ -83,6 +83,7 @@ async def test_live_status(release: Release) -> None:
             messages.append(json.loads(line))
     assert messages[0]["type"] == "snapshot"
     phases = [m["task"]["phase"] for m in messages if m.get("task")]
+    assert "Running" in phases
     assert phases[-1] == "Succeeded"
 
 

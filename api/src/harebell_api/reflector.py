@@ -21,7 +21,8 @@ R = TypeVar("R", bound=Record)
 Restarted = Callable[[Kind, str], None]
 """Told the kind and why each time a watch has to be opened again for another reason than its age."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+"""Seconds. The longest is how stale answers may be after the API server came back, so it is short."""
 _SHORTEST_WATCH = 1.0
 _GONE = 410
 
@@ -45,6 +46,7 @@ class Reflector(Generic[R]):
         self._restarted, self._sleep, self._clock = restarted, sleep, clock
         self._version: str | None = None
         self._failures = 0
+        self._unreachable = False
 
     async def run(self) -> None:
         """Keep the cache current for ever."""
@@ -52,11 +54,15 @@ class Reflector(Generic[R]):
             try:
                 await self.step()
             except ApiServerError as error:
+                if self._unreachable:
+                    # It answers again: what it could not do while it was away says nothing any more.
+                    self._failures, self._unreachable = 0, False
                 if error.status == _GONE:
                     self._version = None
                 self._restarted(self._kind, "gone" if error.status == _GONE else "error")
                 await self._pause(error)
             except ApiServerUnreachableError as error:
+                self._unreachable = True
                 self._restarted(self._kind, "unreachable")
                 await self._pause(error)
 
@@ -103,7 +109,7 @@ class Reflector(Generic[R]):
         self._version = str(item["metadata"]["resourceVersion"])
 
     async def _pause(self, error: Exception) -> None:
-        """Wait longer after each failure in a row, up to half a minute, and never in step with others."""
+        """Wait longer after each failure in a row, up to some seconds, and never in step with others."""
         self._failures += 1
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))
         pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret

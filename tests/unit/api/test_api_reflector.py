@@ -96,9 +96,17 @@ async def test_pauses_grow_and_a_success_ends_them() -> None:
     source = ScriptedSource([*lists, ([], 1)], [[_bookmark(2), DOWN]])
     played = await Played(source).run()
     assert len(played.pauses) == 11
-    limits = [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+    limits = [0.5, 1, 2, 4, 5, 5, 5, 5, 5, 5]
     assert all(limit / 2 <= pause <= limit for pause, limit in zip(played.pauses, limits, strict=False))
     assert played.pauses[10] <= 0.5
+
+
+async def test_an_outage_does_not_delay_the_list_that_follows_it() -> None:
+    source = ScriptedSource([([], 10), ([], 20)], [[_bookmark(11)], *[DOWN] * 8, [GONE]])
+    played = await Played(source).run()
+    assert played.restarts == [*["unreachable"] * 8, "gone"]
+    assert played.pauses[7] > 2
+    assert played.pauses[8] <= 0.5
 
 
 async def test_a_watch_that_ends_at_once_is_a_failure() -> None:
