@@ -4,6 +4,8 @@ Only ``on.event`` handlers: they leave no finalizer, no annotation and no progre
 """
 
 import os
+from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
@@ -63,6 +65,16 @@ def registry(
     return handlers
 
 
+class Backoffs(Iterable[float]):
+    """Seconds between tries, without an end: Kopf gives up, and the operator with it, where they end.
+
+    The longest is how late a Task may be noticed after the API server came back, so it is short.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.5, 1.0, 2.0), repeat(5.0))
+
+
 def settings() -> kopf.OperatorSettings:
     """Return Kopf's settings: narrow permissions, watches that cannot hang for ever, no Events of its own."""
     chosen = kopf.OperatorSettings()
@@ -73,6 +85,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.client_timeout = 300
     chosen.watching.connect_timeout = 10
     chosen.networking.request_timeout = 30
+    chosen.networking.error_backoffs = Backoffs()
     # A worker holds its place until it was idle this long; with Kopf's 5 s, a burst of Tasks would wait for
     # the workers of the Tasks before it.
     chosen.queueing.idle_timeout = 0.1
