@@ -102,7 +102,8 @@ async def test_pauses_grow_and_a_success_ends_them() -> None:
 
 
 async def test_an_outage_does_not_delay_the_list_that_follows_it() -> None:
-    source = ScriptedSource([([], 10), ([], 20)], [*[[DOWN]] * 8, [GONE]])
+    watches: list[Any] = [[DOWN]] * 8
+    source = ScriptedSource([([], 10), ([], 20)], [*watches, [GONE]])
     played = await Played(source).run()
     assert played.restarts == [*["unreachable"] * 8, "gone"]
     assert played.pauses[7] > 2
