@@ -43,6 +43,8 @@ class Resource:
     spec: type[BaseModel]
     status: type[BaseModel]
     columns: tuple[Column, ...]
+    rules: tuple[tuple[str, str], ...] = ()
+    """CEL over the whole object, and the message of its refusal: what depends on spec and status at once."""
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -55,6 +57,13 @@ RESOURCES = (
         short_names=("hbt",),
         spec=TaskSpec,
         status=TaskStatus,
+        rules=(
+            (
+                "self.spec.priority == oldSelf.spec.priority || !has(self.status) || !has(self.status.phase)"
+                " || self.status.phase in ['Pending', 'Queued']",
+                "spec.priority is immutable once the Task runs",
+            ),
+        ),
         columns=(
             Column("Type", ".spec.agentType"),
             Column("Priority", ".spec.priority"),
@@ -119,6 +128,8 @@ def crd(resource: Resource) -> dict[str, Any]:
             "status": status,
         },
     }
+    if resource.rules:
+        schema["x-kubernetes-validations"] = [{"rule": r, "message": m} for r, m in resource.rules]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -28,6 +28,24 @@ class Priority(StrEnum):
     BACKGROUND = "background"
 
 
+class Persistence(StrEnum):
+    """Where the broker keeps a Task's message until an agent starts it."""
+
+    DISK = "Disk"
+    """Replicated and on disk: it survives the loss of a node of the broker."""
+    MEMORY = "Memory"
+    """In one node's memory: cheaper; published again from the Task when the broker lost it."""
+
+
+DEFAULT_PERSISTENCE: dict[Priority, Persistence] = {
+    Priority.CRITICAL: Persistence.DISK,
+    Priority.HIGH: Persistence.DISK,
+    Priority.NORMAL: Persistence.MEMORY,
+    Priority.LOW: Persistence.MEMORY,
+    Priority.BACKGROUND: Persistence.MEMORY,
+}
+
+
 class CancelMode(StrEnum):
     """How a Task is to be cancelled."""
 
@@ -106,7 +124,7 @@ class ReplayOf(Model):
 
 
 class TaskSpec(Model):
-    """What is asked for. Only cancel, the deadlines and the TTL may change later."""
+    """What is asked for. Only cancel, the deadlines, the TTL and, until it runs, the priority may change."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -114,6 +132,10 @@ class TaskSpec(Model):
                 {
                     "rule": "has(self.replayOf) == has(oldSelf.replayOf)",
                     "message": "spec.replayOf is immutable",
+                },
+                {
+                    "rule": "has(self.persistence) == has(oldSelf.persistence)",
+                    "message": "spec.persistence is immutable",
                 },
                 {
                     "rule": "!has(oldSelf.cancel) || has(self.cancel)",
@@ -155,9 +177,19 @@ class TaskSpec(Model):
     ] = Field(default_factory=dict)
     priority: Annotated[
         Priority,
-        Field(description="Of the waiting Tasks, an agent takes the most urgent first."),
-        rule("self == oldSelf", "spec.priority is immutable"),
+        Field(
+            description="Of the waiting Tasks, an agent takes the most urgent first. "
+            "May change until the Task runs."
+        ),
     ] = Priority.NORMAL
+    persistence: Annotated[
+        Persistence | None,
+        Field(
+            description="Where the message is kept until an agent starts it: Disk, replicated, or Memory. "
+            "Absent: Disk for critical and high, Memory for the rest."
+        ),
+        rule("self == oldSelf", "spec.persistence is immutable"),
+    ] = None
     retry_policy: Annotated[
         RetryPolicy,
         Field(description="How often a failed Task is tried again."),
@@ -227,6 +259,10 @@ class TaskStatus(Model):
         Field(description="Started, Complete, Failed. Complete and Failed appear when the Task finished."),
     ] = ()
     attempt: Annotated[int, Field(ge=0, description="Number of the current or last attempt.")] = 0
+    dispatch: Annotated[
+        int,
+        Field(ge=0, description="How often the message of an attempt was replaced by one of other priority."),
+    ] = 0
     failures: Annotated[int, Field(ge=0, description="Attempts that failed or were lost.")] = 0
     attempts: Annotated[
         tuple[Attempt, ...], NullIsEmpty, Field(description=f"The newest {MAX_ATTEMPTS_KEPT} attempts.")
