@@ -1,13 +1,15 @@
 """Which brokers are accepted, and where the settings say one is."""
 
+import ssl
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import trustme
 from aio_pika.abc import AbstractConnection
 
-from harebell_bus.errors import BusError, UnsupportedBrokerError
+from harebell_bus.errors import BrokerUnavailableError, BusError, UnsupportedBrokerError
 from harebell_bus.link import check_version, describe
 from harebell_bus.settings import BrokerSettings, BrokerSettingsError
 
@@ -72,3 +74,50 @@ def test_a_half_written_file_is_an_error_that_passes(tmp_path: Path) -> None:
 def test_the_password_stays_out_of_logs() -> None:
     settings = BrokerSettings.from_environment({"HAREBELL_AMQP_URL": "amqp://user:secret@broker/"})
     assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("given", ["HAREBELL_AMQP_CERT_FILE", "HAREBELL_AMQP_KEY_FILE"])
+def test_a_certificate_comes_with_its_key(given: str) -> None:
+    with pytest.raises(BrokerSettingsError, match="both or none of HAREBELL_AMQP_CERT_FILE"):
+        BrokerSettings.from_environment({"HAREBELL_AMQP_URL": "amqps://broker/", given: "/f"})
+
+
+@pytest.mark.parametrize("query", ["", "?no_verify_ssl=1"])
+def test_the_server_and_its_name_are_always_verified(query: str) -> None:
+    context = BrokerSettings(f"amqps://broker/vhost{query}").ssl_context()
+    assert context is not None
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert BrokerSettings("amqp://broker/vhost").ssl_context() is None
+
+
+@pytest.mark.parametrize(
+    "bad", ["HAREBELL_AMQP_CA_FILE", "HAREBELL_AMQP_CERT_FILE", "HAREBELL_AMQP_KEY_FILE"]
+)
+def test_a_file_that_is_being_exchanged_is_an_error_that_names_it_and_passes(
+    certificate: dict[str, str], tmp_path: Path, bad: str
+) -> None:
+    half = tmp_path / "half"
+    environment = {"HAREBELL_AMQP_URL": "amqps://broker/", **certificate, bad: str(half)}
+    settings = BrokerSettings.from_environment(environment)
+    for make in (lambda: None, lambda: half.write_text("-----BEGIN CERT")):
+        make()
+        with pytest.raises(BrokerUnavailableError, match=bad):
+            settings.ssl_context()
+    half.write_text(Path(certificate[bad]).read_text())
+    assert settings.ssl_context() is not None
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> dict[str, str]:
+    """A CA, a certificate of it, and its key."""
+    cert, key, ca_file = (tmp_path / name for name in ("tls.crt", "tls.key", "ca.crt"))
+    ca = trustme.CA()
+    issued = ca.issue_cert("client")
+    ca.cert_pem.write_to_path(str(ca_file))
+    issued.private_key_pem.write_to_path(str(key))
+    issued.cert_chain_pems[0].write_to_path(str(cert))
+    return {
+        "HAREBELL_AMQP_CA_FILE": str(ca_file),
+        "HAREBELL_AMQP_CERT_FILE": str(cert),
+        "HAREBELL_AMQP_KEY_FILE": str(key),
+    }
