@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
 
 from harebell_bus.permissions import (
     OPERATOR_USER,
@@ -46,6 +47,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cluster": {"rabbitmq": {"embedded": {"replicas": 3}}},
     "replicas": {"operator": {"replicas": 2}},
     "exposed": {"api": {"ingress": {"enabled": True, "host": "bell.example.org"}}},
+    "plain": {"rabbitmq": {"embedded": {"tls": {"enabled": False}}}},
+    "certificate": {
+        "rabbitmq": {
+            "embedded": {"tls": {"existingSecret": "my-certificate", "requireClientCertificate": True}}
+        },
+        "operator": {"existingAmqpCertSecret": "my-client"},
+        "agentDefaults": {"existingAmqpCertSecret": "my-client"},
+    },
     "pools": {
         "imagePullSecrets": [{"name": "registry"}],
         "agents": {
@@ -70,6 +79,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         },
     },
 }
+CONTAINERS = {"operator": "operator", "agent-text": "agent"}
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
@@ -250,6 +260,11 @@ def test_nothing_else_is_cluster_scoped_or_elsewhere(variant: str) -> None:
         ({"rabbitmq": {"embedded": {"image": {"tag": ""}}}}, "tag"),
         ({"rabbitmq": {"embedded": {"persistence": {"whenDeleted": "delete"}}}}, "whenDeleted"),
         ({"rabbitmq": {"embedded": {"enabled": False}}}, "rabbitmq.external.existingSecret"),
+        ({"rabbitmq": {"embedded": {"tls": {"extraNames": ["a b"]}}}}, "extraNames"),
+        (
+            {"rabbitmq": {"embedded": {"tls": {"existingSecret": "s", "requireClientCertificate": True}}}},
+            "existingAmqpCertSecret of",
+        ),
         ({"api": {"ingress": {"path": "/"}}}, "path"),
         ({"logLevel": "verbose"}, "logLevel"),
     ],
@@ -297,23 +312,24 @@ def test_images() -> None:
 def test_external_services() -> None:
     resources = render(EXTERNAL)
     assert not of_kind(resources, "StatefulSet", "Secret", "ConfigMap")
-    for name, pod in pods(resources).items():
-        (amqp,) = (volume for volume in pod["spec"]["volumes"] if volume["name"] == "amqp")
-        assert amqp["secret"]["secretName"] == "my-broker", name
-        assert {"key": "ca.pem", "path": "ca.crt"} in amqp["secret"]["items"], name
+    for name in pods(resources):
+        assert amqp_files(resources, name) == {"url": "my-broker/url", "ca.crt": "my-broker/ca.pem"}, name
     for container in ("bell-harebell-operator/operator", "bell-harebell-agent-text/agent"):
         assert environment(resources, container)["HAREBELL_AMQP_CA_FILE"] == "/etc/harebell/amqp/ca.crt"
 
 
-def amqp_secrets(resources: list[dict[str, Any]]) -> dict[str, set[str]]:
-    """Every Secret each Pod mounts a broker's URL from, by the Pod's component."""
+def amqp_files(resources: list[dict[str, Any]], pod: str) -> dict[str, str]:
+    """What a Pod's folder for the broker holds: SECRET/KEY by the file's name."""
+    (amqp,) = (v for v in pods(resources)[pod]["spec"]["volumes"] if v["name"] == "amqp")
+    secrets = [source["secret"] for source in amqp["projected"]["sources"]]
+    return {item["path"]: f"{s['name']}/{item['key']}" for s in secrets for item in s["items"]}
+
+
+def amqp_secrets(resources: list[dict[str, Any]]) -> dict[str, str]:
+    """The Secret each Pod mounts a broker's URL from, by the Pod's component."""
     return {
-        name.removeprefix("bell-harebell-"): {
-            volume["secret"]["secretName"]
-            for volume in pod["spec"]["volumes"]
-            if any(item["key"] == "url" for item in volume.get("secret", {}).get("items", []))
-        }
-        for name, pod in pods(resources).items()
+        name.removeprefix("bell-harebell-"): amqp_files(resources, name)["url"].removesuffix("/url")
+        for name in pods(resources)
         if not name.endswith(("-rabbitmq", "-postgresql"))
     }
 
@@ -322,9 +338,9 @@ def test_agents_may_have_credentials_of_their_own_for_an_external_broker() -> No
     agents = {"text": {"existingAmqpSecret": "my-text"}, "infra": {}}
     everywhere = {"agentDefaults": {"existingAmqpSecret": "my-agents"}}
     some = amqp_secrets(render(EXTERNAL | {"agents": agents}))
-    assert some == {"operator": {"my-broker"}, "agent-text": {"my-text"}, "agent-infra": {"my-broker"}}
+    assert some == {"operator": "my-broker", "agent-text": "my-text", "agent-infra": "my-broker"}
     every = amqp_secrets(render(EXTERNAL | everywhere | {"agents": agents}))
-    assert every == {"operator": {"my-broker"}, "agent-text": {"my-text"}, "agent-infra": {"my-agents"}}
+    assert every == {"operator": "my-broker", "agent-text": "my-text", "agent-infra": "my-agents"}
 
 
 def test_each_component_mounts_its_own_credentials_only() -> None:
@@ -332,20 +348,20 @@ def test_each_component_mounts_its_own_credentials_only() -> None:
     resources = render({"agents": agents})
     mounted = amqp_secrets(resources)
     assert mounted == {
-        "operator": {"bell-harebell-amqp-operator"},
-        "agent-infra": {"bell-harebell-amqp-agent-infra"},
-        "agent-text": {"bell-harebell-amqp-agent-text"},
+        "operator": "bell-harebell-amqp-operator",
+        "agent-infra": "bell-harebell-amqp-agent-infra",
+        "agent-text": "bell-harebell-amqp-agent-text",
         # Pools of the same type share a user.
-        "agent-gpu": {"bell-harebell-amqp-agent-llm"},
-        "agent-more": {"bell-harebell-amqp-agent-llm"},
+        "agent-gpu": "bell-harebell-amqp-agent-llm",
+        "agent-more": "bell-harebell-amqp-agent-llm",
     }
     secrets = of_kind(resources, "Secret")
-    for name in set().union(*mounted.values()):
+    for name in mounted.values():
         credentials = secrets[name]["stringData"]
         assert credentials["username"] == f"harebell-{name.removeprefix('bell-harebell-amqp-')}"
         assert credentials["url"] == (
-            f"amqp://{credentials['username']}:{credentials['password']}"
-            "@bell-harebell-rabbitmq.agents.svc:5672/harebell"
+            f"amqps://{credentials['username']}:{credentials['password']}"
+            "@bell-harebell-rabbitmq.agents.svc:5671/harebell"
         )
 
 
@@ -461,6 +477,86 @@ def test_what_is_mounted_exists(variant: str) -> None:
                         assert {item["key"] for item in secret["items"]} <= keys["Secret", wanted], name
 
 
+def test_each_component_verifies_the_broker_with_the_ca_of_the_release() -> None:
+    resources = render()
+    for component in ("operator", "agent-text"):
+        files = amqp_files(resources, f"bell-harebell-{component}")
+        assert files["ca.crt"] == "bell-harebell-rabbitmq-tls/ca.crt"
+        assert "tls.key" not in files
+    env = environment(resources, "bell-harebell-agent-text/agent")
+    assert env["HAREBELL_AMQP_CA_FILE"] == "/etc/harebell/amqp/ca.crt"
+    assert "HAREBELL_AMQP_CERT_FILE" not in env
+    # What signs is in no Pod.
+    assert "rabbitmq-ca" not in json.dumps(list(pods(resources).values()))
+
+
+def test_the_certificate_is_for_the_service_and_other_names() -> None:
+    tls = {"extraNames": ["bus.example.org", "192.0.2.7", "2001:db8::7"]}
+    secrets = of_kind(render({"rabbitmq": {"embedded": {"tls": tls}}}), "Secret")
+    made = secrets["bell-harebell-rabbitmq-tls"]["stringData"]
+    assert made["ca.crt"] == secrets["bell-harebell-rabbitmq-ca"]["stringData"]["ca.crt"]
+    certificate = x509.load_pem_x509_certificate(made["tls.crt"].encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [
+        "bell-harebell-rabbitmq.agents.svc",
+        "bell-harebell-rabbitmq.agents.svc.cluster.local",
+        "bus.example.org",
+    ]
+    assert list(map(str, names.get_values_for_type(x509.IPAddress))) == ["192.0.2.7", "2001:db8::7"]
+
+
+def test_with_tls_nothing_listens_in_plain() -> None:
+    def facts(**tls: Any) -> tuple[str, set[str], set[str]]:
+        resources = render({"rabbitmq": {"embedded": {"tls": tls}}})
+        config = of_kind(resources, "ConfigMap")["bell-harebell-rabbitmq"]["data"]["rabbitmq.conf"]
+        ports = of_kind(resources, "Service")["bell-harebell-rabbitmq"]["spec"]["ports"]
+        named = {port["name"] for port in ports}
+        secrets = {n for n in of_kind(resources, "Secret") if n.endswith(("-ca", "-tls"))}
+        return config, named, secrets
+
+    config, ports, secrets = facts()
+    assert "listeners.tcp = none\n" in config
+    assert "ssl_options.fail_if_no_peer_cert = false\n" in config
+    assert (ports, len(secrets)) == ({"amqps", "metrics"}, 2)
+    config, ports, secrets = facts(enabled=False)
+    assert "ssl" not in config
+    assert (ports, secrets) == ({"amqp", "metrics"}, set())
+    config, ports, secrets = facts(requireClientCertificate=True)
+    assert "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n" in config
+
+
+def test_client_certificates() -> None:
+    def files(values: dict[str, Any], component: str) -> dict[str, str]:
+        resources = render(values)
+        has = "HAREBELL_AMQP_CERT_FILE" in environment(
+            resources, f"bell-harebell-{component}/{CONTAINERS[component]}"
+        )
+        found = amqp_files(resources, f"bell-harebell-{component}")
+        assert has is ("tls.crt" in found)
+        return {name: source for name, source in found.items() if name.startswith("tls.")}
+
+    def of(secret: str) -> dict[str, str]:
+        return {"tls.crt": f"{secret}/tls.crt", "tls.key": f"{secret}/tls.key"}
+
+    made = {"rabbitmq": {"embedded": {"tls": {"requireClientCertificate": True}}}}
+    assert files(made, "operator") == of("bell-harebell-amqp-operator")
+    assert files(made, "agent-text") == of("bell-harebell-amqp-agent-text")
+    given = {
+        "operator": {"existingAmqpCertSecret": "my-op"},
+        "agentDefaults": {"existingAmqpCertSecret": "my-a"},
+    }
+    for values in (given, EXTERNAL | given, made | given):
+        assert (files(values, "operator"), files(values, "agent-text")) == (of("my-op"), of("my-a"))
+    assert files(EXTERNAL, "operator") == {}
+
+
+def test_a_certificate_from_elsewhere() -> None:
+    resources = render(VARIANTS["certificate"])
+    assert not [name for name in of_kind(resources, "Secret") if name.endswith(("-ca", "-tls"))]
+    assert amqp_files(resources, "bell-harebell-operator")["ca.crt"] == "my-certificate/ca.crt"
+    assert amqp_files(resources, "bell-harebell-operator")["tls.key"] == "my-client/tls.key"
+
+
 @every_variant
 def test_services_and_selectors_find_pods(variant: str) -> None:
     resources = render(VARIANTS[variant])
@@ -503,6 +599,7 @@ def test_a_pool_of_agents() -> None:
     assert json.loads(env["HAREBELL_COMMAND_ALLOW"]) == [["df"], ["git", "status"]]
     assert {name: env[name] for name in env if name not in {*fields, "HAREBELL_COMMAND_ALLOW"}} == {
         "HAREBELL_AMQP_URL_FILE": "/etc/harebell/amqp/url",
+        "HAREBELL_AMQP_CA_FILE": "/etc/harebell/amqp/ca.crt",
         "HAREBELL_AGENT_TYPE": "llm",
         "HAREBELL_AGENT_CONCURRENCY": "4",
         "HAREBELL_AGENT_MODULE": "my.agents:llm",

@@ -96,30 +96,6 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{- /* The broker's URL as a mounted file: not in the environment, where every child process would see it.
-       Takes what harebell.amqpSecret takes. */}}
-{{- define "harebell.amqpVolume" -}}
-name: amqp
-secret:
-  secretName: {{ include "harebell.amqpSecret" . }}
-  items:
-    - {key: url, path: url}
-    {{- if include "harebell.amqpCA" .root }}
-    - {key: {{ .root.Values.rabbitmq.external.caKey }}, path: ca.crt}
-    {{- end }}
-{{- end }}
-
-{{- define "harebell.amqpEnv" -}}
-- {name: HAREBELL_AMQP_URL_FILE, value: /etc/harebell/amqp/url}
-{{- if include "harebell.amqpCA" . }}
-- {name: HAREBELL_AMQP_CA_FILE, value: /etc/harebell/amqp/ca.crt}
-{{- end }}
-{{- end }}
-
-{{- define "harebell.amqpCA" -}}
-{{- if and (not .Values.rabbitmq.embedded.enabled) .Values.rabbitmq.external.caKey }}yes{{ end }}
-{{- end }}
-
 {{- /* Probes of our own containers, of the port's name. Start-up may wait for the broker's first boot. */}}
 {{- define "harebell.probes" -}}
 startupProbe:
@@ -166,6 +142,17 @@ cluster_formation.peer_discovery_backend = k8s
 queue_leader_locator = balanced
 # Of the management plugin, which is not there; Prometheus reads the counters themselves.
 management_agent.disable_metrics_collector = true
+{{- if .tls.enabled }}
+listeners.tcp = none
+listeners.ssl.default = 5671
+ssl_options.cacertfile = /etc/harebell/rabbitmq/tls/ca.crt
+ssl_options.certfile = /etc/harebell/rabbitmq/tls/tls.crt
+ssl_options.keyfile = /etc/harebell/rabbitmq/tls/tls.key
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+ssl_options.verify = {{ ternary "verify_peer" "verify_none" .tls.requireClientCertificate }}
+ssl_options.fail_if_no_peer_cert = {{ .tls.requireClientCertificate }}
+{{- end }}
 disk_free_limit.absolute = {{ .diskFreeLimit }}
 {{- with dig "limits" "memory" "" .resources }}
 vm_memory_high_watermark.absolute = {{ mulf (include "harebell.bytes" .) 0.6 | int64 }}
