@@ -111,42 +111,41 @@ def define(kubectl: Kubectl, **definitions: list[Any]) -> None:
 
 def deploy(cluster: Cluster, namespace: str) -> Servers:
     """Deploy both servers into a namespace, or find them there, and wait until they answer."""
+    rabbitmq = deploy_rabbitmq(cluster, namespace)
+    image = image_values(postgresql_embedded_image=servers(cluster.way)["POSTGRESQL_IMAGE"])
+    kubectl = _deploy(cluster, namespace, "postgresql", POSTGRESQL_SECRET, *image)
+    url = _outside(kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, _address(cluster))
+    return Servers(kubectl, rabbitmq.amqp_url, url)
+
+
+def deploy_rabbitmq(cluster: Cluster, namespace: str, nodes: int = 1) -> Servers:
+    """Deploy RabbitMQ alone, of as many nodes; ``postgresql_url`` is empty."""
+    image = image_values(rabbitmq_embedded_image=servers(cluster.way)["RABBITMQ_IMAGE"])
+    replicas = ("--set", f"rabbitmq.embedded.replicas={nodes}")
+    kubectl = _deploy(cluster, namespace, "rabbitmq", AMQP_SECRET, *image, *replicas)
+    return Servers(kubectl, _outside(kubectl, "rabbit-rabbitmq", AMQP_SECRET, _address(cluster)), "")
+
+
+def _deploy(cluster: Cluster, namespace: str, server: str, secret: str, *arguments: str) -> Kubectl:
     kubectl = Kubectl(cluster, namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     there = {secret["metadata"]["name"] for secret in kubectl.items("secrets")}
-    secrets = {"templates/rabbitmq.yaml": AMQP_SECRET, "templates/postgresql.yaml": POSTGRESQL_SECRET}
     # What is there stays: rendered again, it would have new passwords.
-    missing = [template for template, secret in secrets.items() if secret not in there]
-    if missing:
-        images = servers(cluster.way)
-        named = image_values(
-            rabbitmq_embedded_image=images["RABBITMQ_IMAGE"],
-            postgresql_embedded_image=images["POSTGRESQL_IMAGE"],
-        )
+    if secret not in there:
         manifests = helm(
-            cluster, "template", "rabbit", str(CHART), "-n", namespace, *named,
-            "--set", "fullnameOverride=rabbit",
-            *[argument for template in missing for argument in ("-s", template)],
+            cluster, "template", "rabbit", str(CHART), "-n", namespace, *arguments,
+            "--set", "fullnameOverride=rabbit", "-s", f"templates/{server}.yaml",
         )  # fmt: skip
         kubectl("apply", "-f", "-", stdin=manifests)
-    for name in ("rabbit-rabbitmq", "rabbit-postgresql"):
-        kubectl("patch", "service", name, "-p", '{"spec":{"type":"NodePort"}}')
-        kubectl("rollout", "status", f"statefulset/{name}", "--timeout=180s", seconds=200)
-    address = run(
-        cluster,
-        [
-            str(cluster.kubectl),
-            "get",
-            "nodes",
-            "-o",
-            "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}",
-        ],
-    )
-    return Servers(
-        kubectl,
-        amqp_url=_outside(kubectl, "rabbit-rabbitmq", AMQP_SECRET, address),
-        postgresql_url=_outside(kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, address),
-    )
+    name = f"rabbit-{server}"
+    kubectl("patch", "service", name, "-p", '{"spec":{"type":"NodePort"}}')
+    kubectl("rollout", "status", f"statefulset/{name}", "--timeout=180s", seconds=200)
+    return kubectl
+
+
+def _address(cluster: Cluster) -> str:
+    path = "{.items[0].status.addresses[?(@.type=='InternalIP')].address}"
+    return run(cluster, [str(cluster.kubectl), "get", "nodes", "-o", f"jsonpath={path}"])
 
 
 def _outside(kubectl: Kubectl, name: str, secret: str, address: str) -> str:
