@@ -69,6 +69,10 @@ integration: cluster ## each component against the real API server, RabbitMQ and
 e2e: images ## the installed chart: real pods, helm, ingress
 	$(PYTEST) tests/e2e
 
+.PHONY: bench-topology
+bench-topology: cluster ## compare ways to serve priorities; ARGS="--help" lists what can be chosen
+	$(BIN)/python -m tests.bench.topology $(ARGS)
+
 .PHONY: demo
 demo: venv ## from nothing to Tasks done and shown
 	@$(BIN)/python -m tests.demo

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
-from harebell_bus.claim import claim
+from harebell_bus.claim import Lanes
 from harebell_bus.codec import decode_command, decode_work
 from harebell_bus.declare import declare
 from harebell_bus.envelopes import (
@@ -21,6 +21,7 @@ from harebell_bus.envelopes import (
     Failed,
     Heartbeat,
     HeartbeatReason,
+    Newest,
     Query,
     Started,
     Succeeded,
@@ -42,11 +43,12 @@ class ScriptedAgent:
 
     ref: AgentRef
     agent_type: str
-    channel: AbstractChannel
+    connection: AbstractConnection
     publisher: Publisher
     commands: "asyncio.Queue[Command]" = field(default_factory=asyncio.Queue)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    work_queue: str = ""
+    work_queues: tuple[str, ...] = ()
+    superseded: tuple[Newest, ...] = ()
 
     async def heartbeat(
         self, reason: HeartbeatReason = HeartbeatReason.INTERVAL, *tasks: CurrentTask
@@ -68,7 +70,8 @@ class ScriptedAgent:
         await self.heartbeat(HeartbeatReason.REGISTERED)
         welcome = await self.command()
         assert isinstance(welcome, Welcome), welcome
-        self.work_queue = welcome.work_queue
+        self.work_queues = welcome.work_queues
+        self.superseded = welcome.superseded
 
     async def command(self, seconds: float = 10) -> Command:
         """Return the next command it was given, other than to report."""
@@ -78,9 +81,9 @@ class ScriptedAgent:
             return command
 
     async def take(self, seconds: float = 10) -> tuple[Work, AbstractIncomingMessage]:
-        """Claim the next work message."""
+        """Claim the next work message. Its lanes stay open, or the message would go back."""
         async with asyncio.timeout(seconds):
-            message = await claim(self.channel, self.work_queue)
+            message = await Lanes(self.connection, self.work_queues).claim()
         return decode_work(message.body), message
 
     async def say(self, kind: type[Started | Succeeded | Failed], work: Work, **more: Any) -> None:
@@ -95,11 +98,9 @@ class ScriptedAgent:
 async def scripted_agent(amqp_url: str, name: str, agent_type: str) -> AsyncIterator[ScriptedAgent]:
     """Connect an agent; it has not registered yet."""
     async with await aio_pika.connect(amqp_url) as connection:
-        channel = await connection.channel()
-        await channel.set_qos(prefetch_count=1)
         publisher = Publisher()
         publisher.attach(await connection.channel(publisher_confirms=True, on_return_raises=True))
-        agent = ScriptedAgent(AgentRef(id=name, instance=uuid4().hex), agent_type, channel, publisher)
+        agent = ScriptedAgent(AgentRef(id=name, instance=uuid4().hex), agent_type, connection, publisher)
         own = await connection.channel()
         queues = await declare(own, agent_topology(agent_type, name))
 

@@ -113,18 +113,20 @@ def define(kubectl: Kubectl, **definitions: list[Any]) -> None:
 
 def deploy(cluster: Cluster, namespace: str) -> Servers:
     """Deploy both servers into a namespace, or find them there, and wait until they answer."""
+    rabbitmq = deploy_rabbitmq(cluster, namespace)
+    apply_chart(rabbitmq.kubectl, "postgresql")
+    url = outside(rabbitmq.kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, node_address(cluster))
+    return Servers(rabbitmq.kubectl, rabbitmq.amqp_url, url)
+
+
+def deploy_rabbitmq(cluster: Cluster, namespace: str, nodes: int = NODES) -> Servers:
+    """Deploy RabbitMQ alone, of as many nodes; ``postgresql_url`` is empty."""
     kubectl = Kubectl(cluster, namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     # By the address of a node, which may be another every time; tests of TLS have a broker of their own.
-    plain = ("--set", f"rabbitmq.embedded.replicas={NODES}", "--set", "rabbitmq.embedded.tls.enabled=false")
+    plain = ("--set", f"rabbitmq.embedded.replicas={nodes}", "--set", "rabbitmq.embedded.tls.enabled=false")
     apply_chart(kubectl, "rabbitmq", *plain)
-    apply_chart(kubectl, "postgresql")
-    address = node_address(cluster)
-    return Servers(
-        kubectl,
-        amqp_url=outside(kubectl, "rabbit-rabbitmq", AMQP_SECRET, address),
-        postgresql_url=outside(kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, address),
-    )
+    return Servers(kubectl, outside(kubectl, "rabbit-rabbitmq", AMQP_SECRET, node_address(cluster)), "")
 
 
 def apply_chart(kubectl: Kubectl, server: str, *arguments: str) -> None:

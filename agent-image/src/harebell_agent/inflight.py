@@ -1,15 +1,18 @@
-"""The attempts this process works on, and the last ones it finished."""
+"""The attempts this process works on, the last ones it finished, and those it must not begin."""
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from harebell_bus.envelopes import CurrentTask, Work
+from harebell_bus.envelopes import CurrentTask, Newest, Work
 
 from .invoke import Stop
 
 REMEMBERED = 1000
 """Finished attempts kept, to know a message that the broker delivers again."""
+SUPERSEDED = 10_000
+"""Tasks kept of which an earlier message may still wait in a queue."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class InFlight:
     def __init__(self) -> None:
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._finished: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._newest: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -45,6 +49,18 @@ class InFlight:
         self._attempts[attempt.key] = attempt
         self._idle.clear()
         return attempt
+
+    def supersede(self, newest: Iterable[Newest]) -> None:
+        """Take in which messages of some Tasks count."""
+        for each in newest:
+            number = each.attempt, each.dispatch
+            self._newest[each.uid] = max(number, self._newest.pop(each.uid, number))
+        while len(self._newest) > SUPERSEDED:
+            self._newest.popitem(last=False)
+
+    def is_superseded(self, work: Work) -> bool:
+        """Return whether another message took the place of this one."""
+        return (work.attempt, work.dispatch) < self._newest.get(work.task.uid, (0, 0))
 
     def drop(self, attempt: Attempt) -> None:
         """Forget an attempt that was not begun: it may come again."""

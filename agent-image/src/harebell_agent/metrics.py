@@ -43,6 +43,11 @@ class Metrics:
             "Whether an announcement keeps it from taking work.",
             registry=self.registry,
         )
+        self.superseded = Counter(
+            "harebell_agent_superseded_messages",
+            "Work messages dropped because a later one took their place.",
+            registry=self.registry,
+        )
         self.unreadable = Counter(
             "harebell_agent_unreadable_messages",
             "Work messages that could not be read.",

@@ -66,7 +66,7 @@ class Presence:
         self.welcomed = asyncio.Event()
         """Set while the agent is registered."""
         self.requeued = asyncio.Event()
-        """Set when a later Welcome names another work queue than the one before."""
+        """Set when a later Welcome names other work queues than the one before."""
 
     def greet(self, welcome: Welcome) -> None:
         """Take a Welcome; one for an earlier process of this agent is not for us."""
@@ -74,8 +74,8 @@ class Presence:
             logger.info("ignored a Welcome for another instance of this agent")
             return
         if self.welcome is None:
-            logger.info("registered; work comes from %s", welcome.work_queue)
-        elif self.welcome.work_queue != welcome.work_queue:
+            logger.info("registered; work comes from %s", ", ".join(welcome.work_queues))
+        elif self.welcome.work_queues != welcome.work_queues:
             self.requeued.set()
         # Before anything can be claimed: who joins during a Pause takes nothing.
         if self._announcements.pause(welcome.paused):

@@ -6,10 +6,10 @@ from typing import assert_never
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
-from harebell_bus.claim import claim
+from harebell_bus.claim import Lanes
 from harebell_bus.codec import decode_command
 from harebell_bus.declare import declare
-from harebell_bus.envelopes import CancelMode, CancelTask, Command, Query, Standing, Welcome
+from harebell_bus.envelopes import CancelMode, CancelTask, Command, Query, Standing, Superseded, Welcome
 from harebell_bus.errors import BrokerUnavailableError, UnreadableMessageError
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import agent_queue_name, agent_topology
@@ -90,11 +90,15 @@ class Session:
         """Do what the operator says."""
         match command:
             case Welcome():
+                # Before anything can be claimed.
+                self._inflight.supersede(command.superseded)
                 self._presence.greet(command)
             case Query():
                 self._presence.query()
             case Standing():
                 self._presence.told(command)
+            case Superseded(newest=newest):
+                self._inflight.supersede(newest)
             case CancelTask(task=task, attempt=number, mode=mode, reason=reason):
                 attempt = self._inflight.find(task.uid, number)
                 if attempt is None:
@@ -117,18 +121,20 @@ class Session:
         """Claim one message after the other, as slots are free."""
         while not self.draining.is_set():
             await self._presence.may_work()
-            async with await connection.channel(publisher_confirms=False) as channel:
-                await channel.set_qos(prefetch_count=1)
-                self._presence.requeued.clear()
-                await self._claims(channel)
+            welcome = self._presence.welcome
+            if welcome is None:
+                continue
+            self._presence.requeued.clear()
+            async with Lanes(connection, welcome.work_queues) as lanes:
+                await self._claims(lanes)
 
-    async def _claims(self, channel: AbstractChannel) -> None:
-        """Claim over ``channel`` until draining or paused, or until work comes from another queue."""
+    async def _claims(self, lanes: Lanes) -> None:
+        """Claim from ``lanes`` until draining or paused, or until work comes from other queues."""
         while True:
             await self._free.acquire()
             permit = Permit(self._free.release)
             try:
-                message = await self._next(channel)
+                message = await self._next(lanes)
                 if message is None:
                     return
                 if self.draining.is_set() or self._announcements.paused.is_set():
@@ -139,14 +145,14 @@ class Session:
                 if not permit.taken:
                     permit.release()
 
-    async def _next(self, channel: AbstractChannel) -> AbstractIncomingMessage | None:
-        """Return the next message, or None when there is to be none: closing the channel gives back any
-        that is on its way."""
+    async def _next(self, lanes: Lanes) -> AbstractIncomingMessage | None:
+        """Return the next message, or None when there is to be none: leaving the lanes gives back any that
+        is on its way."""
         welcome = self._presence.welcome
         stops = (self.draining, self._presence.requeued, self._announcements.paused)
-        if welcome is None or any(e.is_set() for e in stops):
+        if welcome is None or welcome.work_queues != lanes.names or any(e.is_set() for e in stops):
             return None
-        claiming = asyncio.ensure_future(claim(channel, welcome.work_queue))
+        claiming = asyncio.ensure_future(lanes.claim())
         ends = [asyncio.ensure_future(e.wait()) for e in stops]
         try:
             await asyncio.wait({claiming, *ends}, return_when=asyncio.FIRST_COMPLETED)

@@ -104,6 +104,11 @@ class Worker:
             raise
 
     async def _begin(self, work: Work, message: Delivery, permit: Permit) -> None:
+        if self._inflight.is_superseded(work):
+            logger.info("superseded by a later message; dropped")
+            self._metrics.superseded.inc()
+            await _settle(message.ack())
+            return
         attempt = self._inflight.add(work)
         if attempt is None:
             logger.info("delivered again while it is worked on or done; dropped")

@@ -150,6 +150,14 @@ class CancelRequest(BaseModel):
     ] = CancelMode.GRACEFUL
 
 
+class PriorityRequest(BaseModel):
+    """What is to change of a waiting Task."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": "critical"}]})
+
+    priority: Annotated[Priority, Field(description="Of the waiting Tasks, the most urgent runs first.")]
+
+
 def _member(kind: type[StrEnum]) -> BeforeValidator:
     """Return what lets a parameter name a member of an enumeration in any case."""
     members = {member.value.lower(): member for member in kind}
@@ -211,6 +219,9 @@ class TaskDocument(_Document):
     agent_type: Annotated[str, Field(description="Type of agent to do the work.")]
     action: Annotated[str, Field(description="Action the agent is to perform.")]
     priority: Annotated[str, Field(description=f"One of {', '.join(Priority)}.")]
+    persistence: Annotated[
+        str | None, Field(description="Disk or Memory: where its message is kept until an agent starts it.")
+    ]
     replay_of: Annotated[ReplayOf | None, Field(description="The Task this one does again, if any.")]
     cancel: Annotated[str | None, Field(description="Graceful or Immediate once it is to be cancelled.")]
     phase: Annotated[

@@ -30,6 +30,7 @@ class ProblemType(Enum):
     ALREADY_EXISTS = ("already-exists", 409, "A Task of this name exists")
     CONFLICT = ("conflict", 409, "The Task was changed at the same time")
     NOT_REPLAYABLE = ("not-replayable", 409, "The Task cannot be done again")
+    TASK_STARTED = ("task-started", 409, "The Task runs already")
     TASK_FINISHED = ("task-finished", 409, "The Task has finished")
     TOO_LARGE = ("too-large", 413, "The request is too large")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body has to be JSON")

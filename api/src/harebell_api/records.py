@@ -13,7 +13,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from harebell_crds.agent import AgentPhase
-from harebell_crds.task import Priority, TaskPhase
+from harebell_crds.task import DEFAULT_PERSISTENCE, Priority, TaskPhase
 
 from .kube import Object
 
@@ -54,6 +54,7 @@ class AgentRecord(Record):
 
 
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
+_DEFAULT_PERSISTENCE = {level.value: kept.value for level, kept in DEFAULT_PERSISTENCE.items()}
 _FINAL = frozenset(phase.value for phase in TaskPhase if phase.terminal)
 
 
@@ -90,6 +91,7 @@ def agent_record(agent: Object) -> AgentRecord:
 def task_document(task: Object) -> dict[str, Any]:
     """Return a Task as :class:`.models.TaskDocument` describes it."""
     metadata, spec, status = task["metadata"], task["spec"], task.get("status") or {}
+    priority = spec.get("priority") or Priority.NORMAL.value
     return {
         "taskId": metadata["name"],
         "name": metadata["name"],
@@ -99,7 +101,8 @@ def task_document(task: Object) -> dict[str, Any]:
         "labels": metadata.get("labels") or {},
         "agentType": spec["agentType"],
         "action": spec["action"],
-        "priority": spec.get("priority") or Priority.NORMAL.value,
+        "priority": priority,
+        "persistence": spec.get("persistence") or _DEFAULT_PERSISTENCE.get(priority),
         "replayOf": spec.get("replayOf"),
         "cancel": spec.get("cancel"),
         "phase": status.get("phase") or TaskPhase.PENDING.value,

@@ -1,11 +1,11 @@
-"""What clients do with Tasks: dispatch, find, cancel."""
+"""What clients do with Tasks: dispatch, find, prioritize, cancel."""
 
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from harebell_crds import API_VERSION
-from harebell_crds.task import MAX_PAYLOAD_BYTES, CancelMode, TaskPhase
+from harebell_crds.task import MAX_PAYLOAD_BYTES, CancelMode, Priority, TaskPhase
 
 from .cache import Cache
 from .idempotency import LABEL, hash_key, same_request
@@ -17,6 +17,7 @@ from .records import TaskRecord, task_record
 
 DEFAULT_PREFIX = "task-"
 REPLAYABLE = frozenset(p.value for p in TaskPhase if p.terminal and p is not TaskPhase.SUCCEEDED)
+WAITING = frozenset((TaskPhase.PENDING.value, TaskPhase.QUEUED.value))
 _NUMBERED = re.compile(r"(?P<stem>.+)-r(?P<number>[0-9]{1,6})")
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -88,20 +89,44 @@ class Tasks:
             task = await self._read(task.name)
             _refuse_finished(task)
             return task
-        # The UID is a precondition: a new Task that took the name is not meant.
-        patch = {"metadata": {"uid": task.uid}, "spec": {"cancel": mode.value}}
         try:
-            patched = self._remember(await self._store.patch_task(task.name, patch))
+            patched = await self._patch(task, {"cancel": mode.value})
         except ApiServerError as error:
-            if error.status == 404:
-                raise _not_found(task_id) from error
             if error.status == 422 and (await self._read(task.name)).cancel == CancelMode.IMMEDIATE:
                 return await self.find(task.name)  # another request was quicker, and asked for more
             raise problem_for(error) from error
-        except ApiServerUnreachableError as error:
-            raise problem_for(error) from error
         _refuse_finished(patched)
         return patched
+
+    async def prioritize(self, task_id: str, priority: Priority) -> TaskRecord:
+        """Change the priority of a Task that waits; asking again changes nothing.
+
+        :raises ProblemError: there is no such Task, or it does not wait any more.
+        """
+        task = await self.find(task_id)
+        _refuse_finished(task)
+        try:
+            return await self._patch(task, {"priority": priority.value})
+        except ApiServerError as error:
+            # Whether it may change is for the API server to say: the operator may have started it just now.
+            if error.status == 422 and (task := await self._read(task.name)).phase not in WAITING:
+                _refuse_finished(task)
+                detail = f"the priority of a Task that is {task.phase} cannot change"
+                raise ProblemError(ProblemType.TASK_STARTED, detail) from error
+            raise problem_for(error) from error
+
+    async def _patch(self, task: TaskRecord, spec: Object) -> TaskRecord:
+        """Change a Task's spec. :raises ApiServerError, ProblemError: it was not changed."""
+        # The UID is a precondition: a new Task that took the name is not meant.
+        patch = {"metadata": {"uid": task.uid}, "spec": dict(spec)}
+        try:
+            return self._remember(await self._store.patch_task(task.name, patch))
+        except ApiServerError as error:
+            if error.status == 404:
+                raise _not_found(task.name) from error
+            raise
+        except ApiServerUnreachableError as error:
+            raise problem_for(error) from error
 
     async def replay(self, task_id: str) -> Dispatched:
         """Make a Task that does an unsuccessful one again, or return the one made before.

@@ -44,6 +44,8 @@ class Work(Envelope):
     kind: Literal["Work"] = "Work"
     task: TaskRef
     attempt: Annotated[int, Field(ge=1)]
+    dispatch: Annotated[int, Field(ge=0)] = 0
+    """Counts the messages of a Task that took the place of an earlier one, as when its priority changed."""
     agent_type: str
     action: str
     payload: dict[str, Any]
@@ -201,19 +203,31 @@ class Heartbeat(Envelope):
     """UIDs of the announcements in force that it was told of, and keeps to."""
 
 
-# ---- operator to one agent, or to all --------------------------------------------------------------------
+# ---- operator to agents --------------------------------------------------------------------
+
+
+class Newest(Envelope):
+    """Which message of a Task counts. Earlier ones, by attempt and then dispatch, are not to be begun."""
+
+    uid: str
+    """The Task's."""
+    attempt: int
+    dispatch: int
 
 
 class Welcome(Envelope):
-    """The agent is registered: its type's queue exists, and it may take work from it."""
+    """The agent is registered: its type's queues exist, and it may take work from them."""
 
     version: Literal[1] = VERSION
     kind: Literal["Welcome"] = "Welcome"
     instance: str
-    work_queue: str
+    work_queues: Annotated[tuple[str, ...], Field(min_length=1)]
+    """In the order in which to look into them."""
     heartbeat_seconds: Annotated[float, Field(gt=0)]
     paused: bool = False
     """It is registered, but is to take no work until a Standing says otherwise."""
+    superseded: tuple[Newest, ...] = ()
+    """As in Superseded, for who was not there to be told."""
 
 
 class CancelMode(StrEnum):
@@ -268,7 +282,15 @@ class Standing(Envelope):
     """Those of them that it has not acknowledged, or as many as fit."""
 
 
-Command = Annotated[Welcome | CancelTask | Query | Standing, Field(discriminator="kind")]
+class Superseded(Envelope):
+    """Earlier messages of some Tasks still wait in a queue, and are to be dropped by who meets them."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["Superseded"] = "Superseded"
+    newest: tuple[Newest, ...]
+
+
+Command = Annotated[Welcome | CancelTask | Query | Standing | Superseded, Field(discriminator="kind")]
 
 Message = (
     Work
@@ -282,5 +304,6 @@ Message = (
     | Welcome
     | (CancelTask | Query)
     | Standing
+    | Superseded
 )
 """Any message as a whole."""

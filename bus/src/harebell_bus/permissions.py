@@ -19,7 +19,6 @@ from .topology import (
     WORK_EXCHANGE,
     agent_queue_name,
     command_key,
-    work_queue_name,
 )
 
 OPERATOR_USER = "harebell-operator"
@@ -54,16 +53,18 @@ def operator_permissions() -> Permissions:
     and to read what agents say. Queues of agents are none of its business."""
     # Queues have the names of their exchanges, or, for work, begin with them.
     readable = (WORK_EXCHANGE, REPLIES_EXCHANGE, HEARTBEATS_EXCHANGE, DEAD_LETTERS_EXCHANGE)
-    work_queues = f"{_escaped(work_queue_name(''))}.+"
+    work_queues = f"{_escaped(WORK_EXCHANGE)}\\..+"
     everything = _any_of(_literal(*readable, COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE), work_queues)
     return Permissions(everything, everything, _any_of(_literal(*readable), work_queues))
 
 
 def agent_permissions(agent_type: str) -> Permissions:
-    """Return what agents of a type need: queues of their own, the queue of their type, and to report."""
+    """Return what agents of a type need: queues of their own, the queues of their type, and to report."""
     own = f"{_escaped(agent_queue_name(agent_type, ''))}.+"
     outgoing = _literal(REPLIES_EXCHANGE, HEARTBEATS_EXCHANGE, DEAD_LETTERS_EXCHANGE)
-    incoming = _literal(work_queue_name(agent_type), COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE)
+    # A type holds no dot, so nothing of another type begins like this.
+    work = f"{_escaped(f'{WORK_EXCHANGE}.{agent_type}')}\\.[^.]+"
+    incoming = [*_literal(COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE), work]
     # No wildcard in a key, and nothing at all to be published.
     keys = TopicPermission(
         COMMANDS_EXCHANGE, write="^$", read=f"^{_escaped(command_key(agent_type, ''))}[^*#]+$"

@@ -6,7 +6,9 @@ arguments of an existing queue cannot be changed (RabbitMQ documentation, "Queue
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
+
+from .lanes import LEVELS, Lane, Tier, work_queue_name
 
 WORK_EXCHANGE = "harebell.work"
 REPLIES_EXCHANGE = "harebell.replies"
@@ -20,16 +22,17 @@ HEARTBEATS_QUEUE = "harebell.heartbeats"
 DEAD_LETTERS_QUEUE = "harebell.dead-letters"
 
 AGENT_TYPE_HEADER = "agent-type"
+LANE_HEADER = "lane"
 REASON_HEADER = "harebell-reason"
 TASK_NAMESPACE_HEADER = "harebell-task-namespace"
 TASK_NAME_HEADER = "harebell-task-name"
 ATTEMPT_HEADER = "harebell-attempt"
 
-PRIORITIES: Mapping[str, int] = {"background": 0, "low": 2, "normal": 4, "high": 6, "critical": 8}
-"""AMQP priority of each level. A message without one counts as 4 in a quorum queue: normal."""
+PRIORITIES: Mapping[str, int] = {level: number for number, level in enumerate(reversed(LEVELS))}
+"""AMQP priority of each level; it tells apart the levels of a lane that holds two."""
 
 MINIMUM_VERSION = (4, 3)
-"""Strict priorities in quorum queues begin with RabbitMQ 4.3."""
+"""The oldest RabbitMQ that harebell is tested with."""
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 DELIVERY_LIMIT = 20
@@ -113,26 +116,30 @@ def base_topology() -> Topology:
     )
 
 
-def work_queue_name(agent_type: str) -> str:
-    """Return the name of the queue that agents of ``agent_type`` share."""
-    return f"{WORK_EXCHANGE}.{agent_type}"
+def lane_topology(agent_type: str, lane: Lane) -> Topology:
+    """Return the queue of one lane of an agent type, bound by both in the message's headers."""
+    queue = Queue(work_queue_name(agent_type, lane), arguments=_lane_arguments(lane))
+    headers = {"x-match": "all", AGENT_TYPE_HEADER: agent_type, LANE_HEADER: lane.name}
+    return Topology(queues=(queue,), bindings=(Binding(WORK_EXCHANGE, queue.name, arguments=headers),))
 
 
-def work_topology(agent_type: str) -> Topology:
-    """Return the queue of one agent type, bound by the type in the message's header."""
-    queue = Queue(
-        work_queue_name(agent_type),
-        arguments={
-            "x-queue-type": "quorum",
-            "x-delivery-limit": DELIVERY_LIMIT,
-            "x-dead-letter-exchange": DEAD_LETTERS_EXCHANGE,
-            # Dead-lettering confirms before it removes; it needs reject-publish instead of drop-head.
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
-        },
-    )
-    binding = Binding(WORK_EXCHANGE, queue.name, arguments={"x-match": "all", AGENT_TYPE_HEADER: agent_type})
-    return Topology(queues=(queue,), bindings=(binding,))
+def _lane_arguments(lane: Lane) -> Mapping[str, Any]:
+    match lane.tier:
+        case Tier.DISK:
+            return {
+                "x-queue-type": "quorum",
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": DEAD_LETTERS_EXCHANGE,
+                # Dead-lettering confirms before it removes; it needs reject-publish instead of drop-head.
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            }
+        case Tier.MEMORY:
+            # Durable as a queue, because RabbitMQ refuses shared queues that are not; its messages are not.
+            ranked = {"x-max-priority": max(PRIORITIES.values())} if len(lane.levels) > 1 else {}
+            return {"x-queue-type": "classic", **ranked}
+        case _:
+            assert_never(lane.tier)
 
 
 def agent_queue_name(agent_type: str, agent_id: str) -> str:
@@ -145,6 +152,11 @@ def command_key(agent_type: str, agent_id: str) -> str:
     return f"{agent_type}.{agent_id}"
 
 
+def type_key(agent_type: str) -> str:
+    """Return the routing key of commands to all agents of a type; no agent can have this id."""
+    return command_key(agent_type, "@all")
+
+
 def agent_topology(agent_type: str, agent_id: str) -> Topology:
     """Return the queue of one agent: commands to it, and announcements to all. Gone with its connection."""
     queue = Queue(agent_queue_name(agent_type, agent_id), durable=False, exclusive=True)
@@ -152,6 +164,7 @@ def agent_topology(agent_type: str, agent_id: str) -> Topology:
         queues=(queue,),
         bindings=(
             Binding(COMMANDS_EXCHANGE, queue.name, routing_key=command_key(agent_type, agent_id)),
+            Binding(COMMANDS_EXCHANGE, queue.name, routing_key=type_key(agent_type)),
             Binding(ANNOUNCEMENTS_EXCHANGE, queue.name),
         ),
     )

@@ -183,7 +183,7 @@ raft.wal_max_size_bytes = 33554432
       "permissions" (dict
         "configure" (printf `^(%s)$` $own)
         "write" (printf `^(harebell\.replies|harebell\.heartbeats|harebell\.dead-letters|%s)$` $own)
-        "read" (printf `^(harebell\.work\.%s|harebell\.commands|harebell\.announcements|%s)$` $type $own))) }}
+        "read" (printf `^(harebell\.commands|harebell\.announcements|harebell\.work\.%s\.[^.]+|%s)$` $type $own))) }}
 {{- end }}
 {{- toJson $users }}
 {{- end }}

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harebell_bus.envelopes import Heartbeat, HeartbeatReason, TaskRef
+from harebell_bus.envelopes import Heartbeat, HeartbeatReason, Newest, TaskRef
 from harebell_bus.errors import UnreadableMessageError
 from harebell_crds.agent import AgentSpec, AgentStatus, CurrentTask
 from harebell_crds.task import CancelMode, TaskPhase, TaskStatus
@@ -17,6 +17,7 @@ from .broker import Broker
 from .commands import send_stop, send_welcome
 from .decide.agent import AgentObservation, decide, is_offline, left
 from .decide.fencing import is_stale
+from .decide.lanes import newest_message
 from .decide.observation import Sighting, StopOrder, Supply
 from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError, agent_labels
 from .standings import Standings
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 FORGOT_GRACE = timedelta(seconds=10)
 """A Task missing from a heartbeat may have ended: so long its outcome may still be on the way."""
+SUPERSEDED_TOLD = 1000
+"""Tasks in one Welcome, the newest, of which earlier messages may still wait in a queue."""
 RETRY_SECONDS = 2.0
 FAULT_SECONDS = 60.0
 
@@ -341,7 +344,7 @@ class AgentReconciler:
         self._labelled(entry, body["metadata"])
 
     async def _welcome(self, beat: Heartbeat) -> None:
-        await self._broker.ensure_work_queue(beat.agent_type)
+        await self._broker.ensure_lanes(beat.agent_type)
         entry = self._store.agents.get(beat.agent.id)
         await send_welcome(
             self._broker.publisher,
@@ -350,7 +353,15 @@ class AgentReconciler:
             beat.agent_type,
             self._heartbeat_seconds,
             paused=entry is not None and bool(self._standings.of(entry).paused_by),
+            superseded=self._superseded(beat.agent_type),
         )
+
+    def _superseded(self, agent_type: str) -> list[Newest]:
+        """Return what agents of a type are not to begin, as far as one message should carry it."""
+        entries = self._store.republished(agent_type)
+        entries.sort(key=lambda e: e.status.queued_at or e.created_at, reverse=True)
+        numbers = ((e.uid, newest_message(e.status)) for e in entries[:SUPERSEDED_TOLD])
+        return [Newest(uid=u, attempt=n.attempt, dispatch=n.dispatch) for u, n in numbers if n is not None]
 
     def _observe(self, entry: AgentEntry) -> AgentObservation:
         return AgentObservation(

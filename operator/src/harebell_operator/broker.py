@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from harebell_bus.codec import decode_heartbeat, decode_reply
 from harebell_bus.declare import declare
 from harebell_bus.envelopes import Heartbeat, Reply
 from harebell_bus.errors import BrokerUnavailableError, BusError, UnreadableMessageError
+from harebell_bus.lanes import LANES, Lane, work_queue_name
 from harebell_bus.link import Link, describe
 from harebell_bus.publisher import Publisher
 from harebell_bus.settings import BrokerSettings
@@ -23,8 +25,7 @@ from harebell_bus.topology import (
     REASON_HEADER,
     REPLIES_QUEUE,
     base_topology,
-    work_queue_name,
-    work_topology,
+    lane_topology,
 )
 
 from . import metrics
@@ -47,7 +48,9 @@ class Broker:
         self._link = Link(settings, name)
         self.publisher = Publisher()
         self._declared: set[str] = set()
+        """Names of work queues."""
         self._waiting: dict[str, tuple[int, float]] = {}
+        """How many messages, and when they were counted, by the queue's name."""
         self._connection: AbstractConnection | None = None
         self.hearing_since: datetime | None = None
         """Since when replies and heartbeats arrive; None while they cannot."""
@@ -68,52 +71,86 @@ class Broker:
 
         await self._link.run(session)
 
-    async def ensure_work_queue(self, agent_type: str) -> None:
-        """Declare the queue of an agent type, once per connection.
+    async def ensure_lanes(self, agent_type: str) -> None:
+        """Declare the queues of an agent type, once per connection.
+
+        :raises BusError: none of them can be declared now. Of fewer it is logged: agents do without.
+        """
+        declaring = (self.ensure_lane(agent_type, lane) for lane in LANES)
+        problems: list[BusError] = []
+        for outcome in await asyncio.gather(*declaring, return_exceptions=True):
+            if isinstance(outcome, BusError):
+                problems.append(outcome)
+                logger.warning("%s", outcome)
+            elif outcome is not None:
+                raise outcome
+        if len(problems) == len(LANES):
+            raise problems[0]
+
+    async def ensure_lane(self, agent_type: str, lane: Lane) -> None:
+        """Declare one queue of an agent type, once per connection.
 
         :raises BusError: it cannot be declared now.
         """
-        if agent_type in self._declared:
-            return
-        connection = self._connection
-        if connection is None:
-            raise BrokerUnavailableError(self.error or "not connected")
-        try:
+        name = work_queue_name(agent_type, lane)
+        if name not in self._declared:
             # A channel of its own: a refused declaration closes the channel.
-            async with asyncio.timeout(10), connection.channel() as channel:
-                await declare(channel, work_topology(agent_type))
-        except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
-            raise BrokerUnavailableError(
-                f"the queue of type {agent_type} was not declared: {describe(error)}"
-            ) from error
-        self._declared.add(agent_type)
+            async with self._channel(f"{name} was not declared") as channel:
+                await declare(channel, lane_topology(agent_type, lane))
+            self._declared.add(name)
 
-    async def messages_waiting(self, agent_type: str) -> int:
-        """Return how many messages wait in the queue of an agent type; an answer serves for some seconds.
+    def forget_lane(self, agent_type: str, lane: Lane) -> None:
+        """Have the queue declared again before the next message to it."""
+        self._declared.discard(work_queue_name(agent_type, lane))
+
+    async def messages_waiting(self, agent_type: str, lane: Lane) -> int:
+        """Return how many messages wait in a lane; an answer serves for some seconds.
 
         :raises BusError: the broker cannot be asked now.
         """
-        known = self._waiting.get(agent_type)
-        now = time.monotonic()
-        if known is not None and now - known[1] < COUNT_SECONDS:
+        known = self._waiting.get(work_queue_name(agent_type, lane))
+        if known is not None and time.monotonic() - known[1] < COUNT_SECONDS:
             return known[0]
-        await self.ensure_work_queue(agent_type)
+        return await self.count(agent_type, lane)
+
+    async def count(self, agent_type: str, lane: Lane) -> int:
+        """Return how many messages wait in a lane now. :raises BusError: the broker cannot be asked now."""
+        await self.ensure_lane(agent_type, lane)
+        name = work_queue_name(agent_type, lane)
+        try:
+            found = await self._count(name)
+        except BusError:
+            self.forget_lane(agent_type, lane)
+            raise
+        self._waiting[name] = (found, time.monotonic())
+        return found
+
+    async def replies_waiting(self) -> int:
+        """Return how many replies are still to be heard. :raises BusError: the broker cannot be asked now."""
+        return await self._count(REPLIES_QUEUE)
+
+    async def purge(self, agent_type: str, lane: Lane) -> None:
+        """Throw away what waits in a lane. :raises BusError: that was not possible now."""
+        name = work_queue_name(agent_type, lane)
+        async with self._channel(f"{name} was not purged") as channel:
+            await (await channel.get_queue(name, ensure=False)).purge()
+
+    async def _count(self, name: str) -> int:
+        async with self._channel(f"{name} was not counted") as channel:
+            queue = await channel.declare_queue(name, passive=True)
+        return int(queue.declaration_result.message_count or 0)
+
+    @asynccontextmanager
+    async def _channel(self, problem: str) -> AsyncIterator[AbstractChannel]:
+        """Open a channel for a moment. :raises BrokerUnavailableError: what was done with it failed."""
         connection = self._connection
         if connection is None:
             raise BrokerUnavailableError(self.error or "not connected")
         try:
             async with asyncio.timeout(10), connection.channel() as channel:
-                queue = await channel.declare_queue(work_queue_name(agent_type), passive=True)
+                yield channel
         except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
-            self.forget_work_queue(agent_type)
-            raise BrokerUnavailableError(describe(error)) from error
-        count = int(queue.declaration_result.message_count or 0)
-        self._waiting[agent_type] = (count, now)
-        return count
-
-    def forget_work_queue(self, agent_type: str) -> None:
-        """Have the queue of an agent type declared again before the next message to it."""
-        self._declared.discard(agent_type)
+            raise BrokerUnavailableError(f"{problem}: {describe(error)}") from error
 
     def acknowledge(self, messages: Iterable[AbstractIncomingMessage]) -> None:
         """Acknowledge messages. One whose connection is gone comes again, and changes nothing then."""

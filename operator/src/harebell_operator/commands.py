@@ -1,11 +1,13 @@
 """Commands to agents. None is kept for an agent that is away: its next heartbeat is the next occasion."""
 
 import logging
+from collections.abc import Sequence
 
-from harebell_bus.envelopes import CancelMode, CancelTask, Query, TaskRef, Welcome
+from harebell_bus.envelopes import CancelMode, CancelTask, Newest, Query, Superseded, TaskRef, Welcome
 from harebell_bus.errors import BusError
+from harebell_bus.lanes import work_queue_names
 from harebell_bus.publisher import Publisher
-from harebell_bus.topology import ANNOUNCEMENTS_EXCHANGE, COMMANDS_EXCHANGE, command_key, work_queue_name
+from harebell_bus.topology import ANNOUNCEMENTS_EXCHANGE, COMMANDS_EXCHANGE, command_key, type_key
 
 from .decide.observation import StopOrder
 
@@ -36,13 +38,15 @@ async def send_welcome(
     agent_type: str,
     heartbeat_seconds: float,
     paused: bool,
+    superseded: Sequence[Newest],
 ) -> None:
     """Tell an agent that it is registered. :raises BusError: it could not be told; it will register again."""
     welcome = Welcome(
         instance=instance,
-        work_queue=work_queue_name(agent_type),
+        work_queues=work_queue_names(agent_type),
         heartbeat_seconds=heartbeat_seconds,
         paused=paused,
+        superseded=tuple(superseded),
     )
     await publisher.publish(
         COMMANDS_EXCHANGE,
@@ -51,6 +55,21 @@ async def send_welcome(
         message_id=f"{instance}.welcome",
         persistent=False,
     )
+
+
+async def send_superseded(publisher: Publisher, agent_type: str, newest: Newest) -> None:
+    """Tell the agents of a type which message of a Task counts. Who is away hears it with its Welcome."""
+    try:
+        await publisher.publish(
+            COMMANDS_EXCHANGE,
+            Superseded(newest=(newest,)),
+            routing_key=type_key(agent_type),
+            message_id=f"{newest.uid}.{newest.attempt}.{newest.dispatch}.superseded",
+            persistent=False,
+            mandatory=False,
+        )
+    except BusError as error:
+        logger.info("the agents of type %s were not told what is superseded: %s", agent_type, error)
 
 
 async def send_query(publisher: Publisher, message_id: str) -> None:

@@ -25,6 +25,7 @@ from .announcements import AnnouncementReconciler
 from .broker import Broker
 from .commands import send_query
 from .kube import Kube, api_client
+from .lanes import LaneKeeper
 from .leadership import LeadershipLostError, lead
 from .resync import Resync
 from .settings import Settings, SettingsError
@@ -113,6 +114,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         running = [
             group.create_task(broker.run(tasks.heard, agents.heard, on_connected), name="broker"),
             group.create_task(resync.run(), name="resync"),
+            group.create_task(LaneKeeper(store, task_queue, broker, _now).run(), name="lanes"),
             *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
             *(group.create_task(agent_queue.work(agents.reconcile)) for _ in range(AGENT_WORKERS)),
             *(

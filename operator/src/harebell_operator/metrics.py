@@ -10,6 +10,9 @@ TASKS_FINISHED = Counter(
 ATTEMPTS_PUBLISHED = Counter(
     "harebell_attempts_published_total", "Work messages published", ["agent_type", "priority"]
 )
+MESSAGES_LOST = Counter(
+    "harebell_messages_lost_total", "Messages of Memory lanes that the broker lost", ["agent_type"]
+)
 REPLIES = Counter("harebell_replies_total", "Replies consumed", ["kind"])
 STALE_REPLIES = Counter("harebell_stale_replies_total", "Replies that were not of the current attempt")
 UNREADABLE = Counter(

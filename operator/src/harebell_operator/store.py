@@ -8,10 +8,12 @@ from datetime import datetime
 from aio_pika.abc import AbstractIncomingMessage
 
 from harebell_bus.envelopes import Heartbeat, Reply
+from harebell_bus.lanes import Lane
 from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
 from harebell_crds.announcement import AnnouncementSpec, AnnouncementStatus
-from harebell_crds.task import TaskSpec, TaskStatus
+from harebell_crds.task import Priority, TaskSpec, TaskStatus
 
+from .decide.lanes import lane_for
 from .decide.standing import Announced, Position
 
 
@@ -21,6 +23,15 @@ class Delivery:
 
     reply: Reply
     message: AbstractIncomingMessage
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The last publish of a Task's message by this operator."""
+
+    attempt: int
+    at: datetime
+    lane: Lane
 
 
 @dataclass
@@ -41,12 +52,21 @@ class TaskEntry:
     inbox: list[Delivery] = field(default_factory=list)
     unacked: list[AbstractIncomingMessage] = field(default_factory=list)
     dirty_since: datetime | None = None
-    published: tuple[int, datetime] | None = None
-    """Attempt and time of the last publish by this operator."""
+    sent: Sent | None = None
+    queued_as: Priority | None = None
+    """Priority of the message that was published last; None: not known."""
+    message_lost: bool = False
+    """The broker was seen to have lost it."""
     broker_error: str | None = None
     cancel_sent: tuple[int, datetime] | None = None
     """Attempt and time of the last stop order."""
     deleted: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        """Where the message of the current attempt was published, by this operator or the one before."""
+        sent = self.sent
+        return sent.lane if sent and sent.attempt == self.status.attempt else lane_for(self.spec)
 
 
 @dataclass
@@ -110,6 +130,7 @@ class Store:
         self.tasks: dict[str, TaskEntry] = {}
         self.agents: dict[str, AgentEntry] = {}
         self._tasks_by_agent: dict[str, set[str]] = {}
+        self._republished: set[str] = set()
 
     def assign(self, uid: str, before: str | None, after: str | None) -> None:
         """Record that the Task's current attempt moved from one agent to another."""
@@ -125,11 +146,22 @@ class Store:
         entries = (self.tasks.get(uid) for uid in tuple(self._tasks_by_agent.get(agent, ())))
         return [e for e in entries if e is not None and not (e.status.phase and e.status.phase.terminal)]
 
+    def dispatched(self, entry: TaskEntry) -> None:
+        """Record whether earlier messages of the Task may still wait in a queue."""
+        if entry.status.dispatch:
+            self._republished.add(entry.uid)
+
+    def republished(self, agent_type: str) -> list[TaskEntry]:
+        """Return the Tasks of a type of which earlier messages may still wait in a queue."""
+        entries = (self.tasks[uid] for uid in self._republished)
+        return [e for e in entries if e.spec.agent_type == agent_type]
+
     def drop_task(self, uid: str) -> TaskEntry | None:
         """Forget a Task."""
         entry = self.tasks.pop(uid, None)
         if entry is not None:
             self.assign(uid, entry.status.agent_name, None)
+            self._republished.discard(uid)
         return entry
 
     def phases(self) -> Counter[str]:

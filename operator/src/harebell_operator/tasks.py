@@ -8,12 +8,14 @@ from typing import Any
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
 
-from harebell_bus.envelopes import Reply, Started, TaskRef, Work
-from harebell_bus.errors import BusError, UnroutableError
+from harebell_bus.envelopes import Newest, Reply, Started, TaskRef, Work
+from harebell_bus.errors import BusError
+from harebell_bus.lanes import Lane, Tier, lane_of
 from harebell_bus.topology import (
     AGENT_TYPE_HEADER,
     ATTEMPT_HEADER,
     DEAD_LETTERS_EXCHANGE,
+    LANE_HEADER,
     PRIORITIES,
     REASON_HEADER,
     TASK_NAME_HEADER,
@@ -25,11 +27,13 @@ from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
 from . import metrics
 from .agents import AgentReconciler
 from .broker import Broker
+from .commands import send_superseded
+from .decide.lanes import lane_for
 from .decide.observation import EventNote, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
 from .decide.task import decide, may_be_lost
 from .kube import Kube, KubeError, NotFoundError, RefusedError
-from .store import Delivery, Store, TaskEntry
+from .store import Delivery, Sent, Store, TaskEntry
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -81,8 +85,11 @@ class TaskReconciler:
                     status=status,
                     written=status,
                     payload_problem=payload_problem(spec.payload),
+                    # Whatever changed while no operator looked may have been the priority.
+                    queued_as=spec.priority if status.observed_generation == meta["generation"] else None,
                 )
                 self._store.tasks[entry.uid] = entry
+                self._store.dispatched(entry)
                 self._store.assign(entry.uid, None, status.agent_name)
             elif entry.generation == meta["generation"]:
                 return  # Our own status write, coming back.
@@ -157,11 +164,16 @@ class TaskReconciler:
         waiting = await self._messages_waiting(entry, now)
         observation = self._gather(entry, tuple(d.reply for d in taken), now, waiting)
         decision = decide(observation, now)
+        if (number := decision.supersede) is not None:
+            newest = Newest(uid=entry.uid, attempt=number.attempt, dispatch=number.dispatch)
+            await send_superseded(self._broker.publisher, entry.spec.agent_type, newest)
         if decision.publish or decision.dead_letter:
             try:
-                await self._publish(entry, decision)
+                if decision.dead_letter:
+                    await self._bury(entry, decision)
+                else:
+                    await self._publish(entry, decision, now)
                 entry.broker_error = None
-                entry.published = (decision.status.attempt, now)
             except BusError as error:
                 logger.warning("Task %s could not be published: %s", entry.name, error)
                 entry.broker_error = str(error)
@@ -191,9 +203,9 @@ class TaskReconciler:
         if not may_be_lost(entry.status, self._agents.supply(kind), _published_at(entry), now):
             return None
         try:
-            return await self._broker.messages_waiting(kind)
+            return await self._broker.messages_waiting(kind, entry.lane)
         except BusError as error:
-            logger.info("the queue of type %s was not counted: %s", kind, error)
+            logger.info("lane %s of type %s was not counted: %s", entry.lane.name, kind, error)
             return None
 
     def _gather(
@@ -211,7 +223,9 @@ class TaskReconciler:
             supply=self._agents.supply(entry.spec.agent_type),
             broker_error=entry.broker_error or self._broker.error,
             published_at=_published_at(entry),
+            queued_as=entry.queued_as,
             messages_waiting=messages_waiting,
+            message_lost=entry.message_lost,
             payload_problem=entry.payload_problem,
             cancel_sent_at=sent[1] if sent and sent[0] == entry.status.attempt else None,
         )
@@ -226,6 +240,7 @@ class TaskReconciler:
         entry.unacked += [d.message for d in taken]
         metrics.STALE_REPLIES.inc(decision.stale_replies)
         self._store.assign(entry.uid, before.agent_name, after.agent_name)
+        self._store.dispatched(entry)
         self._agents.assigned(entry, before, after, now)
         if after != entry.written and entry.dirty_since is None:
             entry.dirty_since = now
@@ -254,46 +269,68 @@ class TaskReconciler:
 
     # ---- act -----------------------------------------------------------------------------------------
 
-    async def _publish(self, entry: TaskEntry, decision: TaskDecision) -> None:
-        attempt = decision.status.attempt
-        work = Work(
-            task=_reference(entry),
-            attempt=attempt,
-            agent_type=entry.spec.agent_type,
-            action=entry.spec.action,
-            payload=entry.spec.payload,
-            priority=entry.spec.priority,
-            active_deadline_seconds=entry.spec.active_deadline_seconds,
-            published_at=self._clock(),
-        )
-        headers: dict[str, str | int] = {
-            AGENT_TYPE_HEADER: entry.spec.agent_type,
-            TASK_NAMESPACE_HEADER: entry.namespace,
-            TASK_NAME_HEADER: entry.name,
-            ATTEMPT_HEADER: attempt,
-        }
-        if decision.dead_letter and decision.status.error:
-            # Header values are short strings; the message holds the Task whole.
-            headers[REASON_HEADER] = decision.status.error.message[:1024]
-            exchange, message_id = DEAD_LETTERS_EXCHANGE, f"{entry.uid}.{attempt}.dead"
-        else:
-            exchange, message_id = WORK_EXCHANGE, f"{entry.uid}.{attempt}"
-            await self._broker.ensure_work_queue(entry.spec.agent_type)
+    async def _publish(self, entry: TaskEntry, decision: TaskDecision, now: datetime) -> None:
+        """Publish the Task into its lane. :raises BusError: that was not confirmed."""
+        spec, status = entry.spec, decision.status
+        lane = await self._reachable(spec.agent_type, lane_for(spec), spec.priority)
         try:
             await self._broker.publisher.publish(
-                exchange,
-                work,
-                message_id=message_id,
+                WORK_EXCHANGE,
+                self._work(entry, spec, status),
+                message_id=f"{entry.uid}.{status.attempt}.{status.dispatch}",
                 correlation_id=entry.uid,
-                priority=PRIORITIES[entry.spec.priority],
-                headers=headers,
+                priority=PRIORITIES[spec.priority],
+                persistent=lane.tier is Tier.DISK,
+                headers={**_headers(entry, status), LANE_HEADER: lane.name},
             )
-        except UnroutableError:
-            # The queue was deleted behind our back; the next try declares it again.
-            self._broker.forget_work_queue(entry.spec.agent_type)
+        except BusError:
+            # Deleted behind our back, or on a node that failed; the next try declares it again.
+            self._broker.forget_lane(spec.agent_type, lane)
             raise
-        if exchange == WORK_EXCHANGE:
-            metrics.ATTEMPTS_PUBLISHED.labels(entry.spec.agent_type, entry.spec.priority.value).inc()
+        entry.sent, entry.queued_as = Sent(status.attempt, now, lane), spec.priority
+        entry.message_lost = False
+        metrics.ATTEMPTS_PUBLISHED.labels(spec.agent_type, spec.priority.value).inc()
+
+    async def _reachable(self, agent_type: str, lane: Lane, level: str) -> Lane:
+        """Return the lane, or the Disk lane of the same level while the node of a Memory lane is down.
+
+        :raises BusError: neither can be reached.
+        """
+        try:
+            await self._broker.ensure_lane(agent_type, lane)
+        except BusError as error:
+            if lane.tier is Tier.DISK or self._broker.error is not None:
+                raise
+            logger.warning("lane %s of type %s is passed over: %s", lane.name, agent_type, error)
+            lane = lane_of(level, Tier.DISK)
+            await self._broker.ensure_lane(agent_type, lane)
+        return lane
+
+    async def _bury(self, entry: TaskEntry, decision: TaskDecision) -> None:
+        """Publish the Task to the dead letters. :raises BusError: that was not confirmed."""
+        status = decision.status
+        # Header values are short strings; the message holds the Task whole.
+        reason = {REASON_HEADER: status.error.message[:1024]} if status.error else {}
+        await self._broker.publisher.publish(
+            DEAD_LETTERS_EXCHANGE,
+            self._work(entry, entry.spec, status),
+            message_id=f"{entry.uid}.{status.attempt}.dead",
+            correlation_id=entry.uid,
+            headers={**_headers(entry, status), **reason},
+        )
+
+    def _work(self, entry: TaskEntry, spec: TaskSpec, status: TaskStatus) -> Work:
+        return Work(
+            task=_reference(entry),
+            attempt=status.attempt,
+            dispatch=status.dispatch,
+            agent_type=spec.agent_type,
+            action=spec.action,
+            payload=spec.payload,
+            priority=spec.priority,
+            active_deadline_seconds=spec.active_deadline_seconds,
+            published_at=self._clock(),
+        )
 
     async def _record(self, entry: TaskEntry, note: EventNote) -> None:
         try:
@@ -304,9 +341,18 @@ class TaskReconciler:
 
 def _published_at(entry: TaskEntry) -> datetime | None:
     """When the current attempt was published: by this operator, or by the one that wrote the status."""
-    if entry.published and entry.published[0] == entry.status.attempt:
-        return entry.published[1]
+    if entry.sent and entry.sent.attempt == entry.status.attempt:
+        return entry.sent.at
     return entry.status.queued_at
+
+
+def _headers(entry: TaskEntry, status: TaskStatus) -> dict[str, str | int]:
+    return {
+        AGENT_TYPE_HEADER: entry.spec.agent_type,
+        TASK_NAMESPACE_HEADER: entry.namespace,
+        TASK_NAME_HEADER: entry.name,
+        ATTEMPT_HEADER: status.attempt,
+    }
 
 
 def _reference(entry: TaskEntry) -> TaskRef:

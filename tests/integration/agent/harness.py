@@ -32,6 +32,7 @@ from harebell_bus.envelopes import (
     Welcome,
     Work,
 )
+from harebell_bus.lanes import LANES, Tier, lane_of, work_queue_names
 from harebell_bus.publisher import Publisher
 
 AGENT_TYPE = "lab"
@@ -58,11 +59,16 @@ class Operator:
         queues = await declare(self.channel, topology.base_topology())
         for queue in queues.values():
             await queue.purge()
-        await self.channel.queue_delete(topology.work_queue_name(AGENT_TYPE))
-        await declare(self.channel, topology.work_topology(AGENT_TYPE))
+        await self.delete_lanes()
+        for lane in LANES:
+            await declare(self.channel, topology.lane_topology(AGENT_TYPE, lane))
         await queues[topology.HEARTBEATS_QUEUE].consume(self._heartbeat, no_ack=True)
         await queues[topology.REPLIES_QUEUE].consume(self._reply, no_ack=True)
         await queues[topology.DEAD_LETTERS_QUEUE].consume(self._letter, no_ack=True)
+
+    async def delete_lanes(self) -> None:
+        for name in work_queue_names(AGENT_TYPE):
+            await self.channel.queue_delete(name)
 
     async def _heartbeat(self, message: AbstractIncomingMessage) -> None:
         heartbeat = decode_heartbeat(message.body)
@@ -70,7 +76,7 @@ class Operator:
         if heartbeat.reason is HeartbeatReason.REGISTERED and self.welcoming:
             welcome = Welcome(
                 instance=heartbeat.agent.instance,
-                work_queue=topology.work_queue_name(AGENT_TYPE),
+                work_queues=work_queue_names(AGENT_TYPE),
                 heartbeat_seconds=self.heartbeat_seconds,
             )
             await self.tell(heartbeat.agent.id, welcome)
@@ -103,7 +109,7 @@ class Operator:
     async def dispatch(self, action: str, payload: dict[str, Any] | None = None, **more: Any) -> TaskRef:
         """Publish work; return its Task."""
         task = TaskRef(namespace="lab", name=f"t-{uuid4().hex[:6]}", uid=str(uuid4()))
-        priority = more.pop("priority", "normal")
+        priority, tier = more.pop("priority", "normal"), more.pop("tier", Tier.DISK)
         work = Work(
             task=task,
             attempt=1,
@@ -114,18 +120,22 @@ class Operator:
             published_at=datetime.now(UTC),
             **more,
         )
-        await self.send(work, task, priority)
+        await self.send(work, task, priority, tier)
         return task
 
-    async def send(self, body: Work | bytes, task: TaskRef, priority: str = "normal") -> None:
+    async def send(
+        self, body: Work | bytes, task: TaskRef, priority: str = "normal", tier: Tier = Tier.DISK
+    ) -> None:
         await self.publisher.publish(
             topology.WORK_EXCHANGE,
             body,
             message_id=str(uuid4()),
             correlation_id=task.uid,
             priority=topology.PRIORITIES[priority],
+            persistent=tier is Tier.DISK,
             headers={
                 topology.AGENT_TYPE_HEADER: AGENT_TYPE,
+                topology.LANE_HEADER: lane_of(priority, tier).name,
                 topology.TASK_NAMESPACE_HEADER: task.namespace,
                 topology.TASK_NAME_HEADER: task.name,
                 topology.ATTEMPT_HEADER: 1,
@@ -133,9 +143,11 @@ class Operator:
         )
 
     async def ready(self) -> int:
-        """How many messages wait in the work queue."""
-        queue = await self.channel.declare_queue(topology.work_queue_name(AGENT_TYPE), passive=True)
-        return queue.declaration_result.message_count or 0
+        """How many messages wait for agents of the type."""
+        queues = [
+            await self.channel.declare_queue(name, passive=True) for name in work_queue_names(AGENT_TYPE)
+        ]
+        return sum(queue.declaration_result.message_count or 0 for queue in queues)
 
     def said(self, task: TaskRef) -> list[str]:
         """The kinds of all replies about a task, progress aside."""

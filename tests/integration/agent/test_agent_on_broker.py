@@ -237,7 +237,7 @@ async def test_a_work_queue_that_vanishes_is_found_again(
 ) -> None:
     async with agent(agent_url, tmp_path) as process:
         await operator.registered(process.id)
-        await operator.channel.queue_delete(topology.work_queue_name(AGENT_TYPE))
+        await operator.delete_lanes()
         process_log = tmp_path / f"{process.id}.log"
         await operator.hears(
             "the loss", lambda: "broker connection lost" in process_log.read_text(), seconds=45

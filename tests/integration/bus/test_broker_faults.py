@@ -14,21 +14,24 @@ from tests.support.waiting import eventually
 
 from harebell_bus.declare import declare
 from harebell_bus.errors import BrokerUnavailableError, BusError
+from harebell_bus.lanes import Tier, lane_of, work_queue_name
 from harebell_bus.link import Link
 from harebell_bus.publisher import Publisher
 from harebell_bus.settings import BrokerSettings
 from harebell_bus.topology import (
     AGENT_TYPE_HEADER,
     HEARTBEATS_EXCHANGE,
+    LANE_HEADER,
     WORK_EXCHANGE,
     Topology,
     base_topology,
-    work_topology,
+    lane_topology,
 )
 
 AGENT_TYPE = "faults"
 MESSAGES = 2000
-QUEUES = [q.name for q in work_topology(AGENT_TYPE).queues if q.arguments["x-queue-type"] == "quorum"]
+LANE = lane_of("critical", Tier.DISK)
+QUEUE = work_queue_name(AGENT_TYPE, LANE)
 
 # Three nodes start and stop in here, on however busy a machine.
 pytestmark = pytest.mark.timeout(900)
@@ -36,7 +39,7 @@ pytestmark = pytest.mark.timeout(900)
 
 async def publish_work(publisher: Publisher, message_id: str) -> None:
     """Publish a Disk message under this id."""
-    headers: dict[str, str | int] = {AGENT_TYPE_HEADER: AGENT_TYPE}
+    headers: dict[str, str | int] = {AGENT_TYPE_HEADER: AGENT_TYPE, LANE_HEADER: LANE.name}
     await publisher.publish(WORK_EXCHANGE, b"work" * 64, message_id=message_id, headers=headers)
 
 
@@ -78,7 +81,7 @@ async def until_confirmed(publisher: Publisher, message_id: str) -> int:
 
 
 async def drained(url: str, at_least: set[str]) -> Counter[str]:
-    """Take everything out of the work queues, and return how often each id was there."""
+    """Take everything out of the work queue, and return how often each id was there."""
     found: Counter[str] = Counter()
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
@@ -88,12 +91,11 @@ async def drained(url: str, at_least: set[str]) -> Counter[str]:
             found[str(message.message_id)] += 1
             await message.ack()
 
-        for name in QUEUES:
-            await (await channel.get_queue(name, ensure=False)).consume(take)
+        await (await channel.get_queue(QUEUE, ensure=False)).consume(take)
 
         async def all_there() -> bool:
-            counts = [await channel.declare_queue(name, passive=True) for name in QUEUES]
-            return at_least <= found.keys() and not any(q.declaration_result.message_count for q in counts)
+            left = await channel.declare_queue(QUEUE, passive=True)
+            return at_least <= found.keys() and not left.declaration_result.message_count
 
         await eventually("every confirmed message", all_there, 120)
     return found
@@ -105,7 +107,7 @@ async def queues(vhost: Vhost, broker_nodes: BrokerNodes) -> None:
     async with await aio_pika.connect(vhost.operator_url) as connection:
         channel = await connection.channel()
         await declare(channel, base_topology())
-        for queue in (await declare(channel, work_topology(AGENT_TYPE))).values():
+        for queue in (await declare(channel, lane_topology(AGENT_TYPE, LANE))).values():
             await queue.purge()
 
 
@@ -115,7 +117,7 @@ async def test_the_node_that_leads_the_queue_is_killed_with_2000_messages_in_fli
 ) -> None:
     before = await asyncio.to_thread(broker_nodes.queues, vhost.name)
     # All queues of Disk messages may have the same leader or not; this is the one the messages go to.
-    leader = before[QUEUES[0]].leader
+    leader = before[QUEUE].leader
     confirmed: set[str] = set()
     async with publishing(vhost.operator_url) as publisher:
 
@@ -146,7 +148,7 @@ async def test_the_node_that_leads_the_queue_is_killed_with_2000_messages_in_fli
     assert not lost
     await asyncio.to_thread(broker_nodes.whole)
     after = await asyncio.to_thread(broker_nodes.queues, vhost.name)
-    assert after[QUEUES[0]].leader != leader
+    assert after[QUEUE].leader != leader
 
 
 @pytest.mark.usefixtures("queues")
@@ -178,12 +180,12 @@ async def test_without_a_majority_nothing_is_confirmed_and_nothing_that_was_is_l
 async def test_any_node_can_be_away_and_every_queue_is_used_and_made(
     vhost: Vhost, broker_nodes: BrokerNodes
 ) -> None:
-    topologies = [base_topology(), work_topology(AGENT_TYPE)]
+    topologies = [base_topology(), lane_topology(AGENT_TYPE, LANE)]
     async with publishing(vhost.operator_url, topologies) as publisher:
         await until_confirmed(publisher, "all")
         await asyncio.to_thread(broker_nodes.scale, 2)
         # A new connection declares everything again, some of it for the first time.
-        early = work_topology("early")
+        early = lane_topology("early", LANE)
         async with publishing(vhost.operator_url, [*topologies, early]) as again:
             await until_confirmed(again, "one away")
             await again.publish(HEARTBEATS_EXCHANGE, b"alive", message_id="1", persistent=False)

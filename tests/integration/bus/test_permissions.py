@@ -10,9 +10,10 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed, I
 from tests.support.scripted_agent import scripted_agent
 from tests.support.servers import Vhost
 
-from harebell_bus.claim import claim
+from harebell_bus.claim import Lanes
 from harebell_bus.declare import declare
 from harebell_bus.envelopes import Query
+from harebell_bus.lanes import LANES, Tier, lane_of, work_queue_name, work_queue_names
 from harebell_bus.permissions import OPERATOR_USER
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import (
@@ -23,6 +24,7 @@ from harebell_bus.topology import (
     DEAD_LETTERS_QUEUE,
     HEARTBEATS_EXCHANGE,
     HEARTBEATS_QUEUE,
+    LANE_HEADER,
     REPLIES_EXCHANGE,
     REPLIES_QUEUE,
     WORK_EXCHANGE,
@@ -30,13 +32,13 @@ from harebell_bus.topology import (
     agent_topology,
     base_topology,
     command_key,
-    work_queue_name,
-    work_topology,
+    lane_topology,
 )
 
 Act = Callable[[AbstractChannel], Awaitable[object]]
 
-MINE, OTHERS = work_queue_name("text"), work_queue_name("infra")
+LANE = lane_of("normal", Tier.DISK)
+MINE, OTHERS = work_queue_name("text", LANE), work_queue_name("infra", LANE)
 OWN_QUEUE, ANOTHERS_QUEUE = agent_queue_name("text", "mine"), agent_queue_name("infra", "other")
 
 
@@ -45,11 +47,13 @@ async def operator(vhost: Vhost) -> AsyncIterator[AbstractChannel]:
     """The operator's channel, after it declared everything. One message waits for agents of type infra."""
     async with await aio_pika.connect(vhost.operator_url) as connection:
         channel = await connection.channel()
-        for topology in (base_topology(), work_topology("text"), work_topology("infra")):
+        lanes = [lane_topology(agent_type, lane) for agent_type in ("text", "infra") for lane in LANES]
+        for topology in (base_topology(), *lanes):
             for queue in (await declare(channel, topology)).values():
                 await queue.purge()
         work = await channel.get_exchange(WORK_EXCHANGE, ensure=False)
-        await work.publish(Message(b"secret", headers={AGENT_TYPE_HEADER: "infra"}), "")
+        headers = {AGENT_TYPE_HEADER: "infra", LANE_HEADER: LANE.name}
+        await work.publish(Message(b"secret", headers=dict(headers)), "")
         yield channel
 
 
@@ -133,7 +137,7 @@ REFUSED: dict[str, Act] = {
     "publish work past its exchange": publish("", OTHERS),
     "publish a command past its exchange": publish("", ANOTHERS_QUEUE),
     "declare a queue": declare_queue("anything"),
-    "declare a work queue": declare_queue(work_queue_name("new")),
+    "declare a work queue": declare_queue(work_queue_name("new", LANE)),
     "declare a queue of another type": declare_queue(agent_queue_name("infra", "mine")),
     "declare a queue of a longer type": declare_queue(agent_queue_name("text-2", "mine")),
     "declare a queue whose dead letters are work": declare_queue(
@@ -198,10 +202,15 @@ async def test_an_agent_can_do_its_work(vhost: Vhost, operator: AbstractChannel)
             COMMANDS_EXCHANGE, Query(), routing_key=command_key("text", "worker"), message_id="2"
         )
         assert [await agent.commands.get() for _ in range(2)] == [Query(), Query()]
-        await publisher.publish(WORK_EXCHANGE, b"work", message_id="3", headers={AGENT_TYPE_HEADER: "text"})
-        message = await claim(agent.channel, MINE)
-        assert message.body == b"work"
-        await message.ack()
+        async with Lanes(agent.connection, work_queue_names("text")) as lanes:
+            for lane in LANES:
+                headers = {AGENT_TYPE_HEADER: "text", LANE_HEADER: lane.name}
+                await publisher.publish(
+                    WORK_EXCHANGE, lane.name.encode(), message_id=lane.name, headers=dict(headers)
+                )
+                message = await lanes.claim()
+                assert message.body == lane.name.encode()
+                await message.ack()
         for exchange, queue in (
             (REPLIES_EXCHANGE, REPLIES_QUEUE),
             (HEARTBEATS_EXCHANGE, HEARTBEATS_QUEUE),

@@ -4,25 +4,29 @@ import asyncio
 import json
 import re
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.request import urlopen
 
 import aio_pika
+from aio_pika.abc import AbstractExchange
+from aio_pika.exceptions import PublishError
 from tests.support.kubectl import Kubectl
 from tests.support.processes import Processes, free_port
 from tests.support.release import manifest
 from tests.support.scripted_agent import scripted_agent
 from tests.support.servers import Vhost
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 from harebell_bus.envelopes import CancelTask, CurrentTask, Failed, HeartbeatReason, Started, Succeeded
+from harebell_bus.lanes import Tier, lane_of, work_queue_name
 from harebell_bus.topology import (
     AGENT_TYPE_HEADER,
     DEAD_LETTERS_QUEUE,
+    LANE_HEADER,
     REASON_HEADER,
     REPLIES_EXCHANGE,
     WORK_EXCHANGE,
-    work_queue_name,
 )
 from harebell_operator.tasks import COALESCE
 
@@ -179,6 +183,14 @@ async def test_retries_end_in_the_dead_letters(start: Processes, kubectl: Kubect
         assert "RetriesExhausted" in {e["reason"] for e in events if e["involvedObject"]["name"] == "poison"}
 
 
+async def _published(exchange: AbstractExchange, message: aio_pika.Message) -> bool:
+    try:
+        await exchange.publish(message, "")
+    except PublishError:
+        return False
+    return True
+
+
 async def test_what_nobody_can_read_is_dead_lettered_with_a_reason(
     start: Processes, kubectl: Kubectl, amqp_url: str
 ) -> None:
@@ -186,10 +198,12 @@ async def test_what_nobody_can_read_is_dead_lettered_with_a_reason(
     agent = start.agent("reader", "unreadable")
     online(kubectl, "reader")
     async with await aio_pika.connect(amqp_url) as connection:
-        channel = await connection.channel()
-        for exchange, headers in ((WORK_EXCHANGE, {AGENT_TYPE_HEADER: "unreadable"}), (REPLIES_EXCHANGE, {})):
+        channel = await connection.channel(on_return_raises=True)
+        work = {AGENT_TYPE_HEADER: "unreadable", LANE_HEADER: lane_of("low", Tier.MEMORY).name}
+        for exchange, headers in ((WORK_EXCHANGE, work), (REPLIES_EXCHANGE, {})):
             target = await channel.get_exchange(exchange, ensure=False)
-            await target.publish(aio_pika.Message(b'{"kind":"Poem"}', headers=dict(headers)), "")
+            poem = aio_pika.Message(b'{"kind":"Poem"}', headers=dict(headers))
+            await eventually("a queue for it", partial(_published, target, poem))
             body, reason = await dead_letter(amqp_url)
             assert body == b'{"kind":"Poem"}'
             assert reason
@@ -203,11 +217,13 @@ async def test_a_message_the_broker_lost_is_published_again(
     start: Processes, kubectl: Kubectl, amqp_url: str
 ) -> None:
     start.operator()
-    kubectl.apply(manifest("lost", "forgetful"))
+    kubectl.apply(manifest("lost", "forgetful", persistence="Disk"))
     until("it to be queued", lambda: status(kubectl, "lost").get("phase") == "Queued")
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        queue = await channel.get_queue(work_queue_name("forgetful"), ensure=False)
+        queue = await channel.get_queue(
+            work_queue_name("forgetful", lane_of("normal", Tier.DISK)), ensure=False
+        )
         purged = await queue.purge()
         assert purged.message_count == 1
     start.agent("finder", "forgetful")

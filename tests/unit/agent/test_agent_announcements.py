@@ -32,7 +32,7 @@ def standing(*uids: str, paused: bool = False, new: tuple[str, ...] | None = Non
 
 
 def welcome(paused: bool = False) -> Welcome:
-    return Welcome(instance=ME.instance, work_queue="q", heartbeat_seconds=3600, paused=paused)
+    return Welcome(instance=ME.instance, work_queues=("q",), heartbeat_seconds=3600, paused=paused)
 
 
 def presence_of(desk: Desk, announcements: Announcements) -> Presence:

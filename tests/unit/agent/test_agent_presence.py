@@ -32,7 +32,7 @@ IDENTITY = Identity(ME, "text", "1.0", NOW, 2, ("text.stats",), None)
 
 
 def welcome(seconds: float = 3600, queue: str = "harebell.work.text", instance: str = ME.instance) -> Welcome:
-    return Welcome(instance=instance, work_queue=queue, heartbeat_seconds=seconds)
+    return Welcome(instance=instance, work_queues=(queue,), heartbeat_seconds=seconds)
 
 
 def made(desk: Desk, announcements: Announcements | None = None) -> Presence:

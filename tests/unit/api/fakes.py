@@ -98,11 +98,15 @@ class FakeStore:
         found = self._find(name)
         if found["metadata"]["uid"] != patch["metadata"]["uid"]:
             raise ApiServerError(409, "Conflict", "uid mismatch")
-        if found["spec"].get("cancel") == "Immediate" != patch["spec"]["cancel"]:
+        spec = patch["spec"]
+        if found["spec"].get("cancel") == "Immediate" != spec.get("cancel", "Immediate"):
             raise ApiServerError(422, "Invalid", "spec.cancel cannot go from Immediate back to Graceful")
         if self.finish_before_patch:
             found.setdefault("status", {})["phase"] = self.finish_before_patch
-        found["spec"]["cancel"] = patch["spec"]["cancel"]
+        waits = (found.get("status") or {}).get("phase", "Pending") in ("Pending", "Queued")
+        if spec.get("priority", found["spec"]["priority"]) != found["spec"]["priority"] and not waits:
+            raise ApiServerError(422, "Invalid", "spec.priority is immutable once the Task runs")
+        found["spec"] |= spec
         found["metadata"]["resourceVersion"] = str(1000 + next(self._numbers))
         return deepcopy(found)
 

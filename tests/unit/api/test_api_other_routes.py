@@ -92,6 +92,7 @@ def test_operations_have_stable_ids(openapi: dict[str, Any]) -> None:
         "/api/v1/dispatch": "dispatchTask",
         "/api/v1/status/{task_id}": "getTask",
         "/api/v1/tasks": "listTasks",
+        "/api/v1/tasks/{task_id}": "prioritizeTask",
         "/api/v1/cancel/{task_id}": "cancelTask",
         "/api/v1/replay/{task_id}": "replayTask",
         "/api/v1/replay": "replayTasks",

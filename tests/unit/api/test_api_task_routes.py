@@ -190,6 +190,55 @@ def test_cancel(client: TestClient, store: FakeStore, body: dict[str, str] | Non
     assert client.get("/api/v1/status/t").json() == answer.json()
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ({"priority": "high"}, "Disk"),
+        ({}, "Memory"),
+        ({"priority": "high", "persistence": "Memory"}, "Memory"),
+    ],
+)
+def test_where_the_message_is_kept(
+    client: TestClient, store: FakeStore, asked: dict[str, str], shown: str
+) -> None:
+    answer = _dispatch(client, **asked)
+    assert (answer.status_code, answer.json()["persistence"]) == (202, shown)
+    assert store.tasks[answer.json()["name"]]["spec"].get("persistence") == asked.get("persistence")
+
+
+@pytest.mark.parametrize("phase", [None, "Pending", "Queued"])
+def test_the_priority_of_a_waiting_task_changes(
+    client: TestClient, store: FakeStore, phase: str | None
+) -> None:
+    store.add(task("t", phase=phase))
+    answer = client.patch("/api/v1/tasks/t", json={"priority": "critical"})
+    assert (answer.status_code, answer.json()["priority"]) == (200, "critical")
+    assert answer.json()["persistence"] == "Disk"
+    assert store.tasks["t"]["spec"]["priority"] == "critical"
+    again = client.patch("/api/v1/tasks/t", json={"priority": "critical"})
+    assert (again.status_code, again.json()["priority"]) == (200, "critical")
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"), [("Running", (409, "task-started")), ("Succeeded", (409, "task-finished"))]
+)
+@pytest.mark.parametrize("just_now", [True, False])
+def test_the_priority_of_another_does_not(
+    client: TestClient, store: FakeStore, phase: str, expected: tuple[int, str], just_now: bool
+) -> None:
+    store.add(task("t", phase="Queued" if just_now else phase))
+    store.finish_before_patch = phase
+    assert _problem(client.patch("/api/v1/tasks/t", json={"priority": "critical"})) == expected
+    assert store.tasks["t"]["spec"]["priority"] == "normal"
+
+
+@pytest.mark.parametrize("body", [{}, {"priority": "urgent"}, {"priority": "low", "suspend": True}])
+def test_what_is_to_change_has_to_be_right(client: TestClient, store: FakeStore, body: Any) -> None:
+    store.add(task("t"))
+    assert _problem(client.patch("/api/v1/tasks/t", json=body)) == (422, "invalid")
+    assert _problem(client.patch("/api/v1/tasks/unknown", json={"priority": "low"})) == (404, "not-found")
+
+
 def test_cancelling_again_changes_nothing(client: TestClient, store: FakeStore) -> None:
     store.add(task("t", phase="Running"))
     for body, shown in [

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from harebell_bus.codec import decode_command, decode_heartbeat, decode_reply, decode_work, encode
 from harebell_bus.envelopes import AgentRef, Progressed, Succeeded, TaskRef, Welcome, Work
 from harebell_bus.errors import UnreadableMessageError
-from harebell_bus.topology import PRIORITIES, base_topology, work_topology
+from harebell_bus.lanes import LANES
+from harebell_bus.topology import base_topology, lane_topology
 
 TASK = TaskRef(namespace="n", name="t", uid="u")
 AGENT = AgentRef(id="a", instance="i")
@@ -65,21 +66,14 @@ def test_the_reason_names_the_field_and_not_its_content() -> None:
 
 
 def test_a_field_of_a_later_version_is_ignored() -> None:
-    body = encode(Welcome(instance="i", work_queue="q", heartbeat_seconds=60))
+    body = encode(Welcome(instance="i", work_queues=("q",), heartbeat_seconds=60))
     assert decode_command(body.replace(b"{", b'{"later":1,', 1))
-
-
-def test_priorities_are_strictly_ordered_and_normal_is_the_brokers_default() -> None:
-    order = ["background", "low", "normal", "high", "critical"]
-    assert sorted(order, key=PRIORITIES.__getitem__) == order
-    assert len(set(PRIORITIES.values())) == 5
-    assert PRIORITIES["normal"] == 4
 
 
 def test_bindings_name_what_is_declared() -> None:
     base = base_topology()
     exchanges = {e.name for e in base.exchanges}
-    for topology in (base, work_topology("t")):
+    for topology in (base, *(lane_topology("t", lane) for lane in LANES)):
         queues = {q.name for q in topology.queues}
         for binding in topology.bindings:
             assert binding.exchange in exchanges

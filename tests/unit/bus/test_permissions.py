@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from harebell_bus.lanes import LANES, work_queue_names
 from harebell_bus.permissions import Permissions, agent_permissions, agent_user, operator_permissions
 from harebell_bus.topology import (
     Topology,
@@ -11,8 +12,8 @@ from harebell_bus.topology import (
     agent_topology,
     base_topology,
     command_key,
-    work_queue_name,
-    work_topology,
+    lane_topology,
+    type_key,
 )
 
 DEFAULT_EXCHANGE = "amq.default"
@@ -44,7 +45,7 @@ def can_declare(permissions: Permissions, topology: Topology) -> bool:
 def test_the_operator_can_declare_everything_but_queues_of_agents() -> None:
     operator = operator_permissions()
     assert can_declare(operator, base_topology())
-    assert can_declare(operator, work_topology("text"))
+    assert all(can_declare(operator, lane_topology("text", lane)) for lane in LANES)
     assert not can_declare(operator, agent_topology("text", "one"))
 
 
@@ -60,8 +61,8 @@ def test_an_agent_can_declare_its_own_queue_and_nothing_else() -> None:
     assert can_declare(agent, agent_topology("text", "pod-1.of.a-set"))
     others = [
         *base_names(),
-        work_queue_name("text"),
-        work_queue_name("infra"),
+        *work_queue_names("text"),
+        *work_queue_names("infra"),
         agent_queue_name("infra", "one"),
         agent_queue_name("text-2", "one"),
         agent_queue_name("tex", "t.one"),
@@ -75,16 +76,16 @@ def test_an_agent_can_declare_its_own_queue_and_nothing_else() -> None:
 
 def test_an_agent_publishes_reports_and_nothing_else() -> None:
     names = [exchange.name for exchange in base_topology().exchanges]
-    granted = allowed(agent_permissions("text").write, *names, DEFAULT_EXCHANGE, work_queue_name("text"))
+    granted = allowed(agent_permissions("text").write, *names, DEFAULT_EXCHANGE, *work_queue_names("text"))
     assert granted == {"harebell.replies", "harebell.heartbeats", "harebell.dead-letters"}
 
 
-def test_an_agent_reads_the_queue_of_its_type_and_what_is_said_to_it() -> None:
-    queues = [work_queue_name(t) for t in ("text", "text-2", "tex", "infra")]
+def test_an_agent_reads_the_queues_of_its_type_and_what_is_said_to_it() -> None:
+    queues = [name for t in ("text", "text-2", "tex", "infra") for name in work_queue_names(t)]
     granted = allowed(
         agent_permissions("text").read, *base_names(), *queues, agent_queue_name("infra", "one")
     )
-    assert granted == {"harebell.work.text", "harebell.commands", "harebell.announcements"}
+    assert granted == {*work_queue_names("text"), "harebell.commands", "harebell.announcements"}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,7 @@ def test_an_agent_hears_no_commands_to_another_type(key: str) -> None:
     (keys,) = agent_permissions("text").topics
     assert not re.search(keys.read, key)
     assert re.search(keys.read, command_key("text", "one"))
+    assert re.search(keys.read, type_key("text"))
     assert not re.search(keys.write, command_key("text", "one"))
 
 

@@ -18,7 +18,8 @@ from harebell_bus.envelopes import (
     TaskRef,
 )
 from harebell_crds.conditions import ConditionStatus, find_condition
-from harebell_crds.task import AttemptOutcome, CancelMode, TaskPhase, TaskSpec, TaskStatus
+from harebell_crds.task import AttemptOutcome, CancelMode, Priority, TaskPhase, TaskSpec, TaskStatus
+from harebell_operator.decide.lanes import MessageNumber
 from harebell_operator.decide.observation import Sighting, Supply, TaskDecision, TaskObservation
 from harebell_operator.decide.task import BROKER_DOWN, DEADLINE_GRACE, decide
 
@@ -57,7 +58,9 @@ def observed(
         supply=supply,
         broker_error=broker_error,
         published_at=None,
+        queued_as=Priority(spec.get("priority", "normal")),
         messages_waiting=None,
+        message_lost=False,
         payload_problem=payload_problem,
         cancel_sent_at=None,
     )
@@ -129,6 +132,12 @@ class TestPublishing:
         assert decision.publish == again
         assert decision.status.attempt == 1
 
+    @pytest.mark.parametrize(("error", "again"), [(None, True), ("refused", False)])
+    def test_a_message_its_lane_lost_is_published_again(self, error: str | None, again: bool) -> None:
+        obs = observed(queued_status(), supply=Supply(0, 0), broker_error=error)
+        decision = decide(replace(obs, published_at=at(0), message_lost=True), at(5))
+        assert (decision.publish, decision.status.attempt, decision.status.dispatch) == (again, 1, 0)
+
     def test_a_payload_that_cannot_be_sent_fails_the_task(self) -> None:
         decision = decide(observed(payload_problem="spec.payload is too large"), at(0))
         assert not decision.publish
@@ -136,6 +145,50 @@ class TestPublishing:
 
     def test_a_queued_task_is_not_published_again(self) -> None:
         assert not decide(observed(queued_status()), at(5)).publish
+
+
+class TestPriority:
+    """A message with another number takes the place of the one that waits."""
+
+    def moved(self, **more: Any) -> TaskDecision:
+        obs = observed(queued_status(), priority="critical", **more)
+        return decide(replace(obs, queued_as=Priority.BACKGROUND, generation=2), at(5))
+
+    def test_a_change_while_it_waits_publishes_it_anew(self) -> None:
+        decision = self.moved()
+        status = decision.status
+        assert (status.phase, status.attempt, status.dispatch) == (TaskPhase.QUEUED, 1, 1)
+        assert (decision.publish, decision.supersede) == (True, MessageNumber(1, 1))
+        assert status.observed_generation == 2
+        settled = decide(observed(status, priority="critical"), at(6))
+        assert (settled.publish, settled.supersede) == (False, None)
+
+    def test_what_was_published_last_may_be_unknown(self) -> None:
+        assert decide(replace(observed(queued_status()), queued_as=None), at(5)).publish
+
+    def test_while_the_broker_is_down_the_change_is_still_to_be_observed(self) -> None:
+        decision = self.moved(broker_error="refused", supply=Supply(0, 0))
+        assert decision.status != queued_status()
+        assert (decision.publish, decision.supersede, decision.status.dispatch) == (False, None, 0)
+        assert decision.status.observed_generation == 1
+
+    def test_a_change_of_one_that_runs_or_is_to_be_published_moves_nothing(self) -> None:
+        for status in (TaskStatus(), running_status()):
+            obs = replace(observed(status, priority="high"), queued_as=Priority.LOW)
+            assert decide(obs, at(5)).status.dispatch == 0
+
+    @pytest.mark.parametrize("kind", [Started, Succeeded])
+    def test_whichever_message_is_begun_has_the_attempt_and_voids_the_others(self, kind: type[Any]) -> None:
+        waiting = self.moved().status
+        decision = decide(observed(waiting, (said(kind),), priority="critical"), at(6))
+        assert decision.status.agent_name == "anna"
+        assert decision.supersede == MessageNumber(1, 2)
+        assert not decision.stop
+
+    def test_a_later_attempt_is_later_than_all_messages_of_the_one_before(self) -> None:
+        running = decide(observed(self.moved().status, (said(Started),), priority="critical"), at(6)).status
+        again = decide(observed(running, (said(Interrupted),), priority="critical"), at(7))
+        assert (again.publish, again.supersede) == (True, MessageNumber(2, 1))
 
 
 class TestReplies:

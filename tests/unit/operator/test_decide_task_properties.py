@@ -51,7 +51,9 @@ class World(RuleBasedStateMachine):
             supply=Supply(3, 3),
             broker_error=None,
             published_at=None,
+            queued_as=self.spec.priority,
             messages_waiting=None,
+            message_lost=False,
             payload_problem=None,
             cancel_sent_at=None,
         )

@@ -1,4 +1,4 @@
-"""Dispatch, status, list and cancel."""
+"""Dispatch, status, list, change of priority and cancel."""
 
 from typing import Annotated
 
@@ -6,7 +6,14 @@ from fastapi import APIRouter, Body, Header, Path, Query
 from starlette.responses import Response
 
 from harebell_api.idempotency import IdempotencyKeyError, parse_key
-from harebell_api.models import CancelRequest, DispatchRequest, TaskDocument, TaskPage, TaskQuery
+from harebell_api.models import (
+    CancelRequest,
+    DispatchRequest,
+    PriorityRequest,
+    TaskDocument,
+    TaskPage,
+    TaskQuery,
+)
 from harebell_api.openapi import problems
 from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import CursorError, TaskFilter, decode_cursor, encode_cursor, newest
@@ -83,6 +90,16 @@ def task_routes(tasks: Tasks) -> APIRouter:
         shown, place = newest(tasks.cache.values(), wanted, query.limit, after)
         cursor = encode_cursor(place) if place is not None else None
         return json_answer(page_body((task.body for task in shown), nextCursor=cursor))
+
+    @router.patch(
+        "/tasks/{task_id}",
+        operation_id="prioritizeTask",
+        summary="Change the priority of a waiting Task",
+        response_model=TaskDocument,
+        responses=problems(400, 403, 404, 409, 415, 422, 503),
+    )
+    async def prioritize(task_id: TaskId, request: PriorityRequest) -> Response:
+        return json_answer((await tasks.prioritize(task_id, request.priority)).body)
 
     @router.post(
         "/cancel/{task_id}",

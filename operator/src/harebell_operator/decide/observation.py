@@ -5,7 +5,9 @@ from datetime import datetime
 from enum import Enum, StrEnum, auto
 
 from harebell_bus.envelopes import Reply
-from harebell_crds.task import CancelMode, TaskSpec, TaskStatus
+from harebell_crds.task import CancelMode, Priority, TaskSpec, TaskStatus
+
+from .lanes import MessageNumber
 
 
 class Sighting(Enum):
@@ -47,8 +49,12 @@ class TaskObservation:
     """Why nothing can be published at the moment, or None."""
     published_at: datetime | None
     """When the current attempt's message was last published, as far as is known."""
+    queued_as: Priority | None
+    """Priority of the message that was published last; None where it may be another than the spec's."""
     messages_waiting: int | None
-    """Messages waiting in the type's queue; None where that was not asked, or has no answer."""
+    """Messages waiting in the Task's lane; None where that was not asked, or has no answer."""
+    message_lost: bool
+    """Whether its lane was seen to hold fewer messages than it should."""
     payload_problem: str | None
     """Why the payload cannot be sent, or None."""
     cancel_sent_at: datetime | None
@@ -90,7 +96,9 @@ class TaskDecision:
 
     status: TaskStatus
     publish: bool = False
-    """Publish the work message of ``status.attempt``."""
+    """Publish the work message of ``status.attempt`` and ``status.dispatch``."""
+    supersede: MessageNumber | None = None
+    """Tell the agents first that earlier messages than this one are not to be begun."""
     dead_letter: bool = False
     """Publish the Task to the dead letters."""
     stop: tuple[StopOrder, ...] = ()

@@ -5,6 +5,7 @@ Rules it keeps:
 * A terminal phase is final.
 * A reply counts only if it is of the current attempt and from the agent that attempt belongs to. An agent
   that starts anything else is told to stop.
+* Whichever message of an attempt is begun first has it; the others are void.
 * An attempt that fails or is lost counts as a failure; one its agent handed back does not. After
   ``maxRetries`` failures the next one dead-letters the Task.
 """
@@ -24,6 +25,7 @@ from harebell_crds.task import (
 )
 
 from .backoff import retry_delay
+from .lanes import newest_message
 from .observation import EventNote, EventType, Sighting, StopOrder, Supply, TaskDecision, TaskObservation
 from .transitions import attempt_ended, finished, queued, started, waiting
 
@@ -34,7 +36,7 @@ DEADLINE_GRACE = timedelta(seconds=15)
 REASON_REVIEW = timedelta(seconds=15)
 """How often the reason of a waiting Task is looked at again."""
 REPUBLISH_AFTER = timedelta(seconds=30)
-"""A message that waits so long while an agent is idle and the queue is empty is lost: the broker lost its
+"""A message that waits so long while an agent is idle and its lane is empty is lost: the broker lost its
 disk, say, or somebody purged the queue. It is published again; should it turn up all the same, the second
 start is fenced."""
 BROKER_DOWN = "the message broker cannot be reached; the Task is published as soon as it can be"
@@ -53,6 +55,8 @@ class _Draft:
     stop: list[StopOrder] = field(default_factory=list)
     events: list[EventNote] = field(default_factory=list)
     stale: int = 0
+    unsettled: bool = False
+    """The spec says something that is still to be done, so its generation is not yet observed."""
 
     @property
     def phase(self) -> TaskPhase:
@@ -289,6 +293,8 @@ def _go_on(draft: _Draft) -> TaskDecision:
         draft.status = queued(draft.status, now)
         publish = True
     if draft.phase == TaskPhase.QUEUED:
+        if not publish and obs.queued_as != obs.spec.priority:
+            publish = _move(draft)
         publish = publish or is_lost(obs, now)
         reason, message = _why_waiting(draft)
         draft.status = waiting(draft.status, TaskPhase.QUEUED, reason, message, now, obs.generation)
@@ -299,6 +305,15 @@ def _go_on(draft: _Draft) -> TaskDecision:
         unheard = now + REASON_REVIEW if obs.sighting == Sighting.UNKNOWN else None
         wake = _earliest(resend, unheard, _active_deadline(draft))
     return replace(_conclude(draft, wake_at=wake), publish=publish)
+
+
+def _move(draft: _Draft) -> bool:
+    """Have a message in the lane of the new priority take the place of the one that waits."""
+    if draft.obs.broker_error is not None:
+        draft.unsettled = True
+        return False
+    draft.status = draft.status.model_copy(update={"dispatch": draft.status.dispatch + 1})
+    return True
 
 
 def may_be_lost(status: TaskStatus, supply: Supply, published_at: datetime | None, now: datetime) -> bool:
@@ -313,11 +328,10 @@ def may_be_lost(status: TaskStatus, supply: Supply, published_at: datetime | Non
 
 def is_lost(obs: TaskObservation, now: datetime) -> bool:
     """Return whether the message of a Queued Task is gone, see :data:`REPUBLISH_AFTER`."""
-    return (
-        may_be_lost(obs.status, obs.supply, obs.published_at, now)
-        and obs.messages_waiting == 0
-        and obs.broker_error is None
-    )
+    if obs.broker_error is not None:
+        return False
+    waited = may_be_lost(obs.status, obs.supply, obs.published_at, now)
+    return obs.message_lost or (waited and obs.messages_waiting == 0)
 
 
 def _why_waiting(draft: _Draft) -> tuple[str, str]:
@@ -345,7 +359,8 @@ def _after_the_end(draft: _Draft) -> TaskDecision:
 
 def _conclude(draft: _Draft, wake_at: datetime | None = None) -> TaskDecision:
     status = draft.status
-    if status != draft.obs.status and status.observed_generation != draft.obs.generation:
+    number, known = newest_message(status), newest_message(draft.obs.status)
+    if not draft.unsettled and status != draft.obs.status:
         status = status.model_copy(update={"observed_generation": draft.obs.generation})
     if wake_at is None and status.phase and status.phase.terminal and status.completed_at:
         wake_at = status.completed_at + timedelta(seconds=draft.obs.spec.ttl_seconds_after_finished)
@@ -354,6 +369,7 @@ def _conclude(draft: _Draft, wake_at: datetime | None = None) -> TaskDecision:
         dead_letter=draft.dead_letter,
         stop=tuple(draft.stop),
         events=tuple(draft.events),
+        supersede=number if number != known else None,
         stale_replies=draft.stale,
         wake_at=wake_at,
     )

@@ -1,0 +1,1 @@
+"""Compares ways to serve five priorities in two tiers: latency, throughput, inversions."""
