@@ -8,11 +8,9 @@ from uuid import uuid4
 import pytest
 from tests.cluster import api
 from tests.support.kubectl import Kubectl, run
-from tests.support.servers import Servers, Vhost, deploy
+from tests.support.servers import SERVERS_NAMESPACE, Servers, Vhost, deploy
 
 ROOT = Path(__file__).parents[2]
-SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers")
-"""Another one keeps a run apart from others, whose tests may restart the broker."""
 
 
 @pytest.fixture(scope="session")

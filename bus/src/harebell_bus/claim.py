@@ -25,6 +25,8 @@ without a word, is noticed this way."""
 ANSWER_SECONDS: Final = 10.0
 """How long the broker may take to answer for one queue. One on a node that just failed must not hold up the
 others."""
+AT_ONCE: Final = 3
+"""Queues counted at the same time: between the round trips of one by one and the work of all for nothing."""
 
 T = TypeVar("T")
 
@@ -44,6 +46,9 @@ class Lanes:
         # Of all renewals: one forgotten would hold its channel's only place for good.
         self._arrived: dict[str, AbstractIncomingMessage] = {}
         self._some = asyncio.Event()
+        self._told: set[str] = set()
+        """Queues that were said to be out of reach."""
+        self._retry_at = 0.0
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,7 +84,7 @@ class Lanes:
 
     async def _hunt(self, check_seconds: float, leave: asyncio.Event) -> AbstractIncomingMessage | None:
         while not leave.is_set():
-            await self._open()
+            await self._open(check_seconds)
             if not self._arrived:
                 await self._look()
             if not self._arrived and self._queues:
@@ -88,15 +93,20 @@ class Lanes:
                 return kept
         return None
 
-    async def _open(self) -> None:
-        """Open a channel to each queue that has none."""
+    async def _open(self, check_seconds: float) -> None:
+        """Open a channel to each queue that has none; to one out of reach every ``check_seconds``."""
         missing = [name for name in self.names if name not in self._queues]
-        if not missing:
+        clock = asyncio.get_running_loop().time
+        if not missing or (self._queues and clock() < self._retry_at):
             return
         opened = await asyncio.gather(*(self._opened(name) for name in missing))
         self._queues |= {queue.name: queue for queue in opened if queue is not None}
         if not self._queues:
             raise BrokerUnavailableError(f"none of the queues {', '.join(self.names)} can be reached")
+        for name in self._told & self._queues.keys():
+            logger.info("work from %s again", name)
+        self._told -= self._queues.keys()
+        self._retry_at = clock() + check_seconds
 
     async def _opened(self, name: str) -> AbstractQueue | None:
         channel = await self._connection.channel(publisher_confirms=False)
@@ -104,7 +114,7 @@ class Lanes:
             await channel.set_qos(prefetch_count=1)
             return await channel.declare_queue(name, passive=True, timeout=ANSWER_SECONDS)
         except (ChannelNotFoundEntity, TimeoutError) as error:
-            logger.warning("no work from %s for now: %s", name, describe(error))
+            self._lost(name, error)
             return None
 
     async def _look(self) -> None:
@@ -112,12 +122,14 @@ class Lanes:
 
         Counted before: to get from an empty quorum queue costs a round of its nodes, to count costs none.
         """
-        counts = await self._each(lambda queue: queue.declare(timeout=ANSWER_SECONDS))
-        for name in [n for n in self.names if n in counts and counts[n].message_count]:
-            got = await self._each(lambda queue: queue.get(fail=False, timeout=ANSWER_SECONDS), [name])
-            if (message := got.get(name)) is not None:
-                self._arrived[name] = message
-                return
+        for first in range(0, len(self.names), AT_ONCE):
+            some = self.names[first : first + AT_ONCE]
+            counts = await self._each(lambda queue: queue.declare(timeout=ANSWER_SECONDS), some)
+            for name in [n for n in some if n in counts and counts[n].message_count]:
+                got = await self._each(lambda queue: queue.get(fail=False, timeout=ANSWER_SECONDS), [name])
+                if (message := got.get(name)) is not None:
+                    self._arrived[name] = message
+                    return
 
     async def _wait(self, seconds: float, leave: asyncio.Event) -> None:
         """Consume from every queue until something comes, for as long as ``seconds``."""
@@ -160,13 +172,18 @@ class Lanes:
         done: dict[str, T] = {}
         for name, answer in zip(queues, answers, strict=True):
             if isinstance(answer, (ChannelNotFoundEntity, ChannelInvalidStateError, TimeoutError)):
-                logger.warning("no work from %s for now: %s", name, describe(answer))
-                del self._queues[name]
+                self._lost(name, answer)
             elif isinstance(answer, BaseException):
                 raise answer
             else:
                 done[name] = answer
         return done
+
+    def _lost(self, name: str, error: BaseException) -> None:
+        self._queues.pop(name, None)
+        if name not in self._told:
+            self._told.add(name)
+            logger.warning("no work from %s for now: %s", name, describe(error))
 
 
 async def _settled(answer: Awaitable[None]) -> None:
