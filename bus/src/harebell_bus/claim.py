@@ -38,10 +38,13 @@ class Lanes:
     until it can be. To be used as an asynchronous context manager; leaving it gives back what is unsettled.
     """
 
-    def __init__(self, connection: AbstractConnection, names: Sequence[str]) -> None:
+    def __init__(
+        self, connection: AbstractConnection, names: Sequence[str], check_seconds: float = CHECK_SECONDS
+    ) -> None:
         """``names`` of the queues, the most urgent first."""
         self._connection = connection
         self.names = tuple(names)
+        self._check_seconds = check_seconds
         self._queues: dict[str, AbstractQueue] = {}
         # Of all renewals: one forgotten would hold its channel's only place for good.
         self._arrived: dict[str, AbstractIncomingMessage] = {}
@@ -51,13 +54,15 @@ class Lanes:
         self._retry_at = 0.0
 
     async def __aenter__(self) -> Self:
+        """Open the channels. :raises BrokerUnavailableError: none of the queues can be reached."""
+        await self._open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         channels = [queue.channel for queue in self._queues.values()]
         await asyncio.gather(*(channel.close() for channel in channels), return_exceptions=True)
 
-    async def claim(self, check_seconds: float = CHECK_SECONDS) -> AbstractIncomingMessage:
+    async def claim(self) -> AbstractIncomingMessage:
         """Wait for the next message and return it unacknowledged, no longer consuming.
 
         If the caller is cancelled, what arrived at that moment is given back.
@@ -67,7 +72,7 @@ class Lanes:
         """
         leave = asyncio.Event()
         # A task of its own, because a cancelled request to the broker would take its channel with it.
-        hunt = asyncio.create_task(self._hunt(check_seconds, leave))
+        hunt = asyncio.create_task(self._hunt(leave))
         try:
             found = await asyncio.shield(hunt)
         except asyncio.CancelledError:
@@ -82,19 +87,19 @@ class Lanes:
         if message is not None:
             await message.nack(requeue=True)
 
-    async def _hunt(self, check_seconds: float, leave: asyncio.Event) -> AbstractIncomingMessage | None:
+    async def _hunt(self, leave: asyncio.Event) -> AbstractIncomingMessage | None:
         while not leave.is_set():
-            await self._open(check_seconds)
+            await self._open()
             if not self._arrived:
                 await self._look()
             if not self._arrived and self._queues:
-                await self._wait(check_seconds, leave)
+                await self._wait(leave)
             if (kept := await self._choose()) is not None:
                 return kept
         return None
 
-    async def _open(self, check_seconds: float) -> None:
-        """Open a channel to each queue that has none; to one out of reach every ``check_seconds``."""
+    async def _open(self) -> None:
+        """Open a channel to each queue that has none; one out of reach is tried with each renewal."""
         missing = [name for name in self.names if name not in self._queues]
         clock = asyncio.get_running_loop().time
         if not missing or (self._queues and clock() < self._retry_at):
@@ -106,7 +111,7 @@ class Lanes:
         for name in self._told & self._queues.keys():
             logger.info("work from %s again", name)
         self._told -= self._queues.keys()
-        self._retry_at = clock() + check_seconds
+        self._retry_at = clock() + self._check_seconds
 
     async def _opened(self, name: str) -> AbstractQueue | None:
         channel = await self._connection.channel(publisher_confirms=False)
@@ -131,15 +136,15 @@ class Lanes:
                     self._arrived[name] = message
                     return
 
-    async def _wait(self, seconds: float, leave: asyncio.Event) -> None:
-        """Consume from every queue until something comes, for as long as ``seconds``."""
+    async def _wait(self, leave: asyncio.Event) -> None:
+        """Consume from every queue until something comes or the consumers are to be renewed."""
         self._some.clear()
         tags = await self._each(self._consume)
         ends = [asyncio.ensure_future(event.wait()) for event in (self._some, leave)]
         closed = [asyncio.ensure_future(queue.channel.closed()) for queue in self._queues.values()]
         waited: list[asyncio.Future[Any]] = [*ends, *closed]
         try:
-            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=self._check_seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for future in waited:
                 future.cancel()
