@@ -9,10 +9,9 @@ import pytest
 from tests.cluster import api
 from tests.support.broker_nodes import BrokerNodes
 from tests.support.kubectl import Kubectl, run
-from tests.support.servers import NODES, Servers, Vhost, deploy
+from tests.support.servers import NODES, SERVERS_NAMESPACE, Servers, Vhost, deploy
 
 ROOT = Path(__file__).parents[2]
-SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers")
 
 
 @pytest.fixture(scope="session")

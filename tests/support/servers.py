@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from .kubectl import Kubectl, helm, run
 from .waiting import until
 
 CHART = Path(__file__).parents[2] / "charts" / "harebell"
+SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers")
+"""Another one keeps a run apart from others, whose tests may restart the broker."""
 AMQP_SECRET = "rabbit-amqp-operator"
 POSTGRESQL_SECRET = "rabbit-postgresql"
 NODES = 3

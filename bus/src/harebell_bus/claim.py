@@ -25,6 +25,8 @@ without a word, is noticed this way."""
 ANSWER_SECONDS: Final = 10.0
 """How long the broker may take to answer for one queue. One on a node that just failed must not hold up the
 others."""
+AT_ONCE: Final = 3
+"""Queues counted at the same time: between the round trips of one by one and the work of all for nothing."""
 
 T = TypeVar("T")
 
@@ -36,23 +38,31 @@ class Lanes:
     until it can be. To be used as an asynchronous context manager; leaving it gives back what is unsettled.
     """
 
-    def __init__(self, connection: AbstractConnection, names: Sequence[str]) -> None:
+    def __init__(
+        self, connection: AbstractConnection, names: Sequence[str], check_seconds: float = CHECK_SECONDS
+    ) -> None:
         """``names`` of the queues, the most urgent first."""
         self._connection = connection
         self.names = tuple(names)
+        self._check_seconds = check_seconds
         self._queues: dict[str, AbstractQueue] = {}
         # Of all renewals: one forgotten would hold its channel's only place for good.
         self._arrived: dict[str, AbstractIncomingMessage] = {}
         self._some = asyncio.Event()
+        self._told: set[str] = set()
+        """Queues that were said to be out of reach."""
+        self._retry_at = 0.0
 
     async def __aenter__(self) -> Self:
+        """Open the channels. :raises BrokerUnavailableError: none of the queues can be reached."""
+        await self._open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         channels = [queue.channel for queue in self._queues.values()]
         await asyncio.gather(*(channel.close() for channel in channels), return_exceptions=True)
 
-    async def claim(self, check_seconds: float = CHECK_SECONDS) -> AbstractIncomingMessage:
+    async def claim(self) -> AbstractIncomingMessage:
         """Wait for the next message and return it unacknowledged, no longer consuming.
 
         If the caller is cancelled, what arrived at that moment is given back.
@@ -62,7 +72,7 @@ class Lanes:
         """
         leave = asyncio.Event()
         # A task of its own, because a cancelled request to the broker would take its channel with it.
-        hunt = asyncio.create_task(self._hunt(check_seconds, leave))
+        hunt = asyncio.create_task(self._hunt(leave))
         try:
             found = await asyncio.shield(hunt)
         except asyncio.CancelledError:
@@ -77,26 +87,31 @@ class Lanes:
         if message is not None:
             await message.nack(requeue=True)
 
-    async def _hunt(self, check_seconds: float, leave: asyncio.Event) -> AbstractIncomingMessage | None:
+    async def _hunt(self, leave: asyncio.Event) -> AbstractIncomingMessage | None:
         while not leave.is_set():
             await self._open()
             if not self._arrived:
                 await self._look()
             if not self._arrived and self._queues:
-                await self._wait(check_seconds, leave)
+                await self._wait(leave)
             if (kept := await self._choose()) is not None:
                 return kept
         return None
 
     async def _open(self) -> None:
-        """Open a channel to each queue that has none."""
+        """Open a channel to each queue that has none; one out of reach is tried with each renewal."""
         missing = [name for name in self.names if name not in self._queues]
-        if not missing:
+        clock = asyncio.get_running_loop().time
+        if not missing or (self._queues and clock() < self._retry_at):
             return
         opened = await asyncio.gather(*(self._opened(name) for name in missing))
         self._queues |= {queue.name: queue for queue in opened if queue is not None}
         if not self._queues:
             raise BrokerUnavailableError(f"none of the queues {', '.join(self.names)} can be reached")
+        for name in self._told & self._queues.keys():
+            logger.info("work from %s again", name)
+        self._told -= self._queues.keys()
+        self._retry_at = clock() + self._check_seconds
 
     async def _opened(self, name: str) -> AbstractQueue | None:
         channel = await self._connection.channel(publisher_confirms=False)
@@ -104,7 +119,7 @@ class Lanes:
             await channel.set_qos(prefetch_count=1)
             return await channel.declare_queue(name, passive=True, timeout=ANSWER_SECONDS)
         except (ChannelNotFoundEntity, TimeoutError) as error:
-            logger.warning("no work from %s for now: %s", name, describe(error))
+            self._lost(name, error)
             return None
 
     async def _look(self) -> None:
@@ -112,22 +127,24 @@ class Lanes:
 
         Counted before: to get from an empty quorum queue costs a round of its nodes, to count costs none.
         """
-        counts = await self._each(lambda queue: queue.declare(timeout=ANSWER_SECONDS))
-        for name in [n for n in self.names if n in counts and counts[n].message_count]:
-            got = await self._each(lambda queue: queue.get(fail=False, timeout=ANSWER_SECONDS), [name])
-            if (message := got.get(name)) is not None:
-                self._arrived[name] = message
-                return
+        for first in range(0, len(self.names), AT_ONCE):
+            some = self.names[first : first + AT_ONCE]
+            counts = await self._each(lambda queue: queue.declare(timeout=ANSWER_SECONDS), some)
+            for name in [n for n in some if n in counts and counts[n].message_count]:
+                got = await self._each(lambda queue: queue.get(fail=False, timeout=ANSWER_SECONDS), [name])
+                if (message := got.get(name)) is not None:
+                    self._arrived[name] = message
+                    return
 
-    async def _wait(self, seconds: float, leave: asyncio.Event) -> None:
-        """Consume from every queue until something comes, for as long as ``seconds``."""
+    async def _wait(self, leave: asyncio.Event) -> None:
+        """Consume from every queue until something comes or the consumers are to be renewed."""
         self._some.clear()
         tags = await self._each(self._consume)
         ends = [asyncio.ensure_future(event.wait()) for event in (self._some, leave)]
         closed = [asyncio.ensure_future(queue.channel.closed()) for queue in self._queues.values()]
         waited: list[asyncio.Future[Any]] = [*ends, *closed]
         try:
-            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=self._check_seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for future in waited:
                 future.cancel()
@@ -160,13 +177,18 @@ class Lanes:
         done: dict[str, T] = {}
         for name, answer in zip(queues, answers, strict=True):
             if isinstance(answer, (ChannelNotFoundEntity, ChannelInvalidStateError, TimeoutError)):
-                logger.warning("no work from %s for now: %s", name, describe(answer))
-                del self._queues[name]
+                self._lost(name, answer)
             elif isinstance(answer, BaseException):
                 raise answer
             else:
                 done[name] = answer
         return done
+
+    def _lost(self, name: str, error: BaseException) -> None:
+        self._queues.pop(name, None)
+        if name not in self._told:
+            self._told.add(name)
+            logger.warning("no work from %s for now: %s", name, describe(error))
 
 
 async def _settled(answer: Awaitable[None]) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
+from tests.support.waiting import eventually
 
 from harebell_bus.declare import declare
 from harebell_bus.lanes import LEVELS, Tier
@@ -133,6 +134,7 @@ class Comparison:
     async def _row(self, candidate: Candidate, taking: Pool, agents: int, mix: str) -> Row:
         chosen = random.Random(f"{agents} {mix}")
         taking.tell("run 0")
+        await eventually("every agent to wait", lambda: self._waiting(candidate, agents), READY_SECONDS)
         for _ in range(self._scale.singles):
             await asyncio.sleep(IDLE_SECONDS)
             await self._publish(candidate, taking, chosen.choice(LEVELS), mix, chosen)
@@ -162,6 +164,10 @@ class Comparison:
             self._nodes, agents, mix, candidate.name, percentile(waits, 50), percentile(waits, 99),
             throughput(drained), inversions(drained), inversions(burst_claims),
         )  # fmt: skip
+
+    async def _waiting(self, candidate: Candidate, agents: int) -> bool:
+        queues = [await self._channel.declare_queue(name, passive=True) for name in candidate.queues]
+        return all(queue.declaration_result.consumer_count == agents for queue in queues)
 
     async def _publish(
         self, candidate: Candidate, taking: Pool, level: str, mix: str, chosen: random.Random

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import aio_pika
@@ -13,24 +12,12 @@ from tests.support.kubectl import CommandFailed, Kubectl
 from tests.support.processes import Process, Processes, free_port
 from tests.support.release import manifest
 from tests.support.servers import Servers
+from tests.support.tasks import all_in, prioritize, statuses
 from tests.support.waiting import until
 
 from harebell_bus.lanes import LEVELS, Lane, Tier, lane_of, work_queue_name
 
 WAITING = 50
-
-
-def statuses(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
-    return {t["metadata"]["name"]: t.get("status", {}) for t in kubectl.items("tasks")}
-
-
-def all_in(phase: str, kubectl: Kubectl, names: list[str]) -> bool:
-    found = statuses(kubectl)
-    return all(found[name].get("phase") == phase for name in names)
-
-
-def prioritize(kubectl: Kubectl, name: str, priority: str) -> None:
-    kubectl("patch", "task", name, "--type=merge", "-p", f'{{"spec":{{"priority":"{priority}"}}}}')
 
 
 @pytest.fixture
