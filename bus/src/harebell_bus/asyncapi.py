@@ -35,13 +35,14 @@ def build() -> Json:
     channels: Json = {}
     operations: Json = {}
     for exchange in declared.exchanges:
-        name = _id("exchange", exchange.name)
-        channels[name] = _exchange(exchange, declared, kinds[exchange.name])
-        for party in SENDING[exchange.name].senders:
-            sent = [m.__name__ for m in members(SENDING[exchange.name].messages)]
-            operations[f"{party}.send.{exchange.name}"] = _operation("send", party, name, sent)
+        sent = [m.__name__ for m in members(SENDING[exchange.name].messages)]
+        for key in _keys(exchange, declared):
+            name = f"{exchange.name}.{_plain(key)}" if key else exchange.name
+            channels[f"exchange.{name}"] = _exchange(exchange, key, declared, kinds[exchange.name])
+            for party in SENDING[exchange.name].senders:
+                operations[f"{party}.send.{name}"] = _operation("send", party, f"exchange.{name}", sent)
     for queue in declared.queues:
-        name, how = _id("queue", queue.name), receiving(queue)
+        name, how = f"queue.{_plain(queue.name)}", receiving(queue)
         found = {kind for source in sources(declared, queue.name) for kind in kinds[source]}
         taken = [kind for kind in models if kind in found]
         channels[name] = _queue(queue, how, declared, taken)
@@ -88,18 +89,15 @@ def _server() -> Json:
 # ---- channels and operations ---------------------------------------------------------------------------
 
 
-def _exchange(exchange: Exchange, declared: Topology, kinds: list[str]) -> Json:
+def _exchange(exchange: Exchange, key: str | None, declared: Topology, kinds: list[str]) -> Json:
     sending = SENDING[exchange.name]
     bindings = [b for b in declared.bindings if b.exchange == exchange.name]
-    routed_by = {key for b in bindings for key in b.arguments if not key.startswith("x-")}
+    routed_by = {header for b in bindings for header in b.arguments if not header.startswith("x-")}
     if not routed_by <= set(sending.headers):
         names = ", ".join(sorted(routed_by - set(sending.headers)))
         raise IncompleteError(
             f"{names}: {exchange.name} routes by this header, flows.SENDING does not say so"
         )
-    keys = {b.routing_key for b in bindings if b.routing_key and not set(b.routing_key) & set("*#")}
-    if len(keys) > 1:
-        raise IncompleteError(f"{exchange.name}: an address for each of its routing keys is not provided for")
     bound = {
         "is": "routingKey",
         "exchange": {
@@ -109,8 +107,13 @@ def _exchange(exchange: Exchange, declared: Topology, kinds: list[str]) -> Json:
             "autoDelete": False,
         },
     }
-    title = f"Exchange {exchange.name}"
-    return _channel(title, sending.description, next(iter(keys), None), kinds, bound)
+    return _channel(f"Exchange {exchange.name}", sending.description, key, kinds, bound)
+
+
+def _keys(exchange: Exchange, declared: Topology) -> list[str | None]:
+    """Return the keys that are published with, as bindings tell; those with wildcards tell of none."""
+    keys = dict.fromkeys(b.routing_key for b in declared.bindings if b.exchange == exchange.name)
+    return [key for key in keys if key and not set(key) & set("*#")] or [None]
 
 
 def _queue(queue: Queue, how: Receiving, declared: Topology, kinds: list[str]) -> Json:
@@ -164,10 +167,6 @@ def _operation(action: str, party: Party, channel: str, kinds: list[str]) -> Jso
         "channel": {"$ref": reference},
         "messages": [{"$ref": f"{reference}/messages/{kind}"} for kind in kinds],
     }
-
-
-def _id(kind: str, name: str) -> str:
-    return f"{kind}.{_plain(name)}"
 
 
 def _plain(name: str) -> str:

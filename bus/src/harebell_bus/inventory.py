@@ -3,7 +3,9 @@
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any, get_args, get_type_hints
 
 from pydantic.alias_generators import to_camel
@@ -22,11 +24,13 @@ class IncompleteError(Exception):
 
 
 def topology() -> Topology:
-    """Return the union of what the package's functions return to be declared.
+    """Return the union of what the package's functions return to be declared, whatever they are given.
 
-    Each is called with placeholders for the arguments it requires: ``{agentType}`` for ``agent_type``.
+    A text is a placeholder, ``{agentType}`` for ``agent_type``; a choice is each of its values.
+
+    :raises IncompleteError: a function takes what has no known values.
     """
-    parts = [function(*_placeholders(function)) for function in _topologies()]
+    parts = [function(**given) for function in _topologies() for given in arguments(function)]
     return Topology(
         tuple({e.name: e for p in parts for e in p.exchanges}.values()),
         tuple({q.name: q for p in parts for q in p.queues}.values()),
@@ -46,9 +50,25 @@ def _topologies() -> Iterator[Callable[..., Topology]]:
                 yield function
 
 
-def _placeholders(function: Callable[..., Topology]) -> list[str]:
+def arguments(function: Callable[..., Topology]) -> Iterator[dict[str, Any]]:
+    """Return every combination of the arguments that a function requires."""
     parameters = inspect.signature(function).parameters.values()
-    return [f"{{{to_camel(p.name)}}}" for p in parameters if p.default is inspect.Parameter.empty]
+    names = [p.name for p in parameters if p.default is inspect.Parameter.empty]
+    hints = get_type_hints(function)
+    for values in product(*(_values(name, hints[name]) for name in names)):
+        yield dict(zip(names, values, strict=True))
+
+
+def _values(name: str, kind: Any) -> tuple[Any, ...]:
+    if kind is str:
+        return (f"{{{to_camel(name)}}}",)
+    if kind is bool:
+        return (False, True)
+    # What has a few values, all known, has them in a constant beside it.
+    for constant in vars(sys.modules[kind.__module__]).values():
+        if isinstance(constant, tuple) and constant and all(isinstance(value, kind) for value in constant):
+            return constant
+    raise IncompleteError(f"{kind.__name__}: no constant in {kind.__module__} holds all that {name} can be")
 
 
 def messages() -> dict[str, type[Envelope]]:

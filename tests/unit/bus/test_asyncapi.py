@@ -169,6 +169,33 @@ class TestPermissions:
         assert checked > 2
 
 
+class Shade:
+    """A choice, as lanes and the like are."""
+
+
+SHADES = (Shade(), Shade())
+
+
+class TestInventory:
+    def test_texts_are_placeholders_and_choices_are_all_their_values(self) -> None:
+        def hues(agent_type: str, shade: Shade, *, heartbeats: bool, more: int = 0) -> Topology:
+            raise NotImplementedError
+
+        given = list(inventory.arguments(hues))
+        assert {g["agent_type"] for g in given} == {"{agentType}"}
+        assert [(g["shade"], g["heartbeats"]) for g in given] == [
+            (shade, flag) for shade in SHADES for flag in (False, True)
+        ]
+        assert "more" not in given[0]
+
+    def test_what_has_no_known_values_is_refused(self) -> None:
+        def odd(when: Registry[Any]) -> Topology:
+            raise NotImplementedError
+
+        with pytest.raises(IncompleteError, match="all that when can be"):
+            list(inventory.arguments(odd))
+
+
 class TestIncomplete:
     """Whoever adds something without describing it is told what, and where."""
 
