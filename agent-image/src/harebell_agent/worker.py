@@ -40,6 +40,7 @@ class Delivery(Protocol):
     headers: dict[str, Any]
     message_id: str | None
     correlation_id: str | None
+    redelivered: bool | None
 
     async def ack(self) -> None:
         """The message is dealt with."""
@@ -91,19 +92,34 @@ class Worker:
         :raises BusError: what had to be published was not confirmed; the message is given back.
         """
         try:
+            told = await self._tell_first(message)
             try:
                 work = decode_work(message.body)
             except UnreadableMessageError as error:
                 await self._refuse(message, str(error))
                 return
             with logs.about(work.task, work.attempt):
-                await self._begin(work, message, permit)
+                await self._begin(work, message, permit, told=told)
         except BusError:
             # Given back rather than lost with the channel, which would count towards the delivery limit.
             await _settle(message.nack(requeue=True))
             raise
 
-    async def _begin(self, work: Work, message: Delivery, permit: Permit) -> None:
+    async def _tell_first(self, message: Delivery) -> bool:
+        """Say of a message that came back that its attempt has started, before anything looks into it.
+
+        Whoever had it may have died of it. Should this process do so as well, the attempt is lost and
+        counts; the broker would give the message to one agent after the other, and a classic queue for ever.
+        Returns whether it was said.
+        """
+        about = addressed(message.correlation_id, message.headers) if message.redelivered else None
+        if about is None:
+            return False
+        task, attempt = about
+        await self._replies.send(Started(task=task, attempt=attempt, agent=self._agent, at=self._now()))
+        return True
+
+    async def _begin(self, work: Work, message: Delivery, permit: Permit, *, told: bool) -> None:
         attempt = self._inflight.add(work)
         if attempt is None:
             logger.info("delivered again while it is worked on or done; dropped")
@@ -112,9 +128,10 @@ class Worker:
         self._metrics.current.set(len(self._inflight))
         started = False
         try:
-            await self._replies.send(
-                Started(task=work.task, attempt=work.attempt, agent=self._agent, at=self._now())
-            )
+            if not told:
+                await self._replies.send(
+                    Started(task=work.task, attempt=work.attempt, agent=self._agent, at=self._now())
+                )
             started = True
             # If the acknowledgement is lost, somebody gets the message again; the operator, who has our
             # Started, tells them to stop.

@@ -91,7 +91,8 @@ RECEIVING: tuple[Receiving, ...] = (
     ),
     Receiving(
         REPLIES_QUEUE,
-        "Replies, each acknowledged when the status that holds its effect is written.",
+        "Replies, and work that the broker gave up; acknowledged when the status that holds their effect is "
+        "written.",
         Party.OPERATOR,
     ),
     Receiving(HEARTBEATS_QUEUE, "Heartbeats. The newest of an agent wins.", Party.OPERATOR),

@@ -24,8 +24,18 @@ from harebell_crds.task import (
 )
 
 from .backoff import retry_delay
-from .observation import EventNote, EventType, Sighting, StopOrder, Supply, TaskDecision, TaskObservation
-from .transitions import attempt_ended, finished, queued, started, waiting
+from .observation import (
+    EventNote,
+    EventType,
+    Report,
+    Sighting,
+    StopOrder,
+    Supply,
+    TaskDecision,
+    TaskObservation,
+    Undelivered,
+)
+from .transitions import attempt_ended, finished, never_started, queued, started, waiting
 
 STOP_RESEND = timedelta(seconds=5)
 """A stop order is repeated until it is answered: the agent may have been away."""
@@ -93,7 +103,10 @@ def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
 # ---- replies -------------------------------------------------------------------------------------------
 
 
-def _hear(draft: _Draft, reply: Reply) -> None:
+def _hear(draft: _Draft, reply: Report) -> None:
+    if isinstance(reply, Undelivered):
+        _undelivered(draft, reply)
+        return
     if not _is_current(draft, reply):
         draft.stale += 1
         if isinstance(reply, Started):
@@ -138,6 +151,24 @@ def _is_current(draft: _Draft, reply: Reply) -> bool:
         return reply.attempt == status.attempt + 1 and (due is None or draft.now >= due)
     owner = (status.agent_name, status.agent_instance)
     return reply.attempt == status.attempt and owner in ((None, None), (reply.agent.id, reply.agent.instance))
+
+
+def _undelivered(draft: _Draft, report: Undelivered) -> None:
+    """End a Task whose message the broker gave up. It had more tries than any Task has retries."""
+    due = draft.status.attempt + (1 if draft.phase == TaskPhase.PENDING else 0)
+    if draft.phase == TaskPhase.RUNNING or draft.phase.terminal or report.attempt != due:
+        draft.stale += 1
+        return
+    if draft.phase == TaskPhase.PENDING:
+        # Published by an operator that was gone before it could write so.
+        draft.status = queued(draft.status, draft.now)
+    error = TaskError(
+        code="DeliveryLimit",
+        message=f"attempt {due} was given up: each agent that took it was gone before it had started it",
+    )
+    draft.status = never_started(draft.status, error, draft.now)
+    draft.dead_letter = True
+    draft.finish(TaskPhase.DEAD_LETTERED, error.code, error.message, error=error)
 
 
 def _stopped(draft: _Draft, reply: Cancelled) -> None:
