@@ -9,7 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import ChannelNotFoundEntity
+from tests.support.waiting import eventually
 
 from harebell_bus.claim import claim
 from harebell_bus.codec import decode_command, decode_work
@@ -21,6 +23,7 @@ from harebell_bus.envelopes import (
     Failed,
     Heartbeat,
     HeartbeatReason,
+    Progressed,
     Query,
     Started,
     Succeeded,
@@ -70,20 +73,22 @@ class ScriptedAgent:
         assert isinstance(welcome, Welcome), welcome
         self.work_queue = welcome.work_queue
 
-    async def command(self, seconds: float = 10) -> Command:
+    async def command(self, seconds: float = 30) -> Command:
         """Return the next command it was given, other than to report."""
         async with asyncio.timeout(seconds):
             while isinstance(command := await self.commands.get(), Query):
                 pass
             return command
 
-    async def take(self, seconds: float = 10) -> tuple[Work, AbstractIncomingMessage]:
+    async def take(self, seconds: float = 30) -> tuple[Work, AbstractIncomingMessage]:
         """Claim the next work message."""
         async with asyncio.timeout(seconds):
             message = await claim(self.channel, self.work_queue)
         return decode_work(message.body), message
 
-    async def say(self, kind: type[Started | Succeeded | Failed], work: Work, **more: Any) -> None:
+    async def say(
+        self, kind: type[Started | Progressed | Succeeded | Failed], work: Work, **more: Any
+    ) -> None:
         """Publish a reply about an attempt."""
         reply = kind(task=work.task, attempt=work.attempt, agent=self.ref, at=datetime.now(UTC), **more)
         await self.publisher.publish(
@@ -100,8 +105,15 @@ async def scripted_agent(amqp_url: str, name: str, agent_type: str) -> AsyncIter
         publisher = Publisher()
         publisher.attach(await connection.channel(publisher_confirms=True, on_return_raises=True))
         agent = ScriptedAgent(AgentRef(id=name, instance=uuid4().hex), agent_type, channel, publisher)
-        own = await connection.channel()
-        queues = await declare(own, agent_topology(agent_type, name))
+
+        async def declared() -> dict[str, AbstractQueue] | None:
+            # An agent that comes before the operator has declared anything tries again, as real ones do.
+            try:
+                return await declare(await connection.channel(), agent_topology(agent_type, name))
+            except ChannelNotFoundEntity:
+                return None
+
+        queues = await eventually("the operator's exchanges", declared)
 
         async def receive(message: AbstractIncomingMessage) -> None:
             agent.commands.put_nowait(decode_command(message.body))

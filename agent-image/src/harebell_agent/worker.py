@@ -49,6 +49,21 @@ class Delivery(Protocol):
         """The message goes back."""
 
 
+class Acknowledged:
+    """What is left of a message that is settled: its content."""
+
+    def __init__(self, message: Delivery) -> None:
+        self.body, self.headers = message.body, message.headers
+        self.message_id, self.correlation_id = message.message_id, message.correlation_id
+        self.redelivered = message.redelivered
+
+    async def ack(self) -> None:
+        """It was."""
+
+    async def nack(self, multiple: bool = False, requeue: bool = True) -> None:
+        """It cannot go back; the operator misses the attempt among those the agent lists."""
+
+
 class Permit:
     """The right to work on one attempt. Whoever takes it must see to its release."""
 
@@ -93,6 +108,8 @@ class Worker:
         """
         try:
             told = await self._tell_first(message)
+            if told:
+                message = Acknowledged(message)
             try:
                 work = decode_work(message.body)
             except UnreadableMessageError as error:
@@ -106,7 +123,8 @@ class Worker:
             raise
 
     async def _tell_first(self, message: Delivery) -> bool:
-        """Say of a message that came back that its attempt has started, before anything looks into it.
+        """Say of a message that came back that its attempt has started, and settle it, before anything looks
+        into it.
 
         Whoever had it may have died of it. Should this process do so as well, the attempt is lost and
         counts; the broker would give the message to one agent after the other, and a classic queue for ever.
@@ -117,6 +135,7 @@ class Worker:
             return False
         task, attempt = about
         await self._replies.send(Started(task=task, attempt=attempt, agent=self._agent, at=self._now()))
+        await _settle(message.ack())
         return True
 
     async def _begin(self, work: Work, message: Delivery, permit: Permit, *, told: bool) -> None:

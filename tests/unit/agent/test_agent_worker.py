@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 from aio_pika.exceptions import ChannelInvalidStateError
@@ -112,7 +113,7 @@ async def test_of_what_came_back_it_is_told_first_that_it_has_started(
     with pytest.raises(SystemExit):
         await desk.take(message)
     assert [(s.task, s.attempt, s.agent) for s in desk.broker.all(Started)] == [(TASK, 2, ME)] * again
-    assert not message.settled
+    assert message.settled == ("ack" if again else "")
 
 
 async def test_what_came_back_is_told_of_once_and_worked_on() -> None:
@@ -134,6 +135,21 @@ async def test_what_came_back_is_not_begun_unless_it_can_be_told() -> None:
     with pytest.raises(BrokerUnavailableError):
         await desk.take(message)
     assert (message.settled, len(desk.inflight)) == ("requeue", 0)
+
+
+async def test_what_came_back_and_cannot_be_buried_is_not_settled_twice() -> None:
+    desk = Desk()
+    started = iter([None, UnroutableError("no queue")])
+
+    async def publish(*args: Any, **more: Any) -> None:
+        if (error := next(started)) is not None:
+            raise error
+
+    desk.broker.publish = publish  # type: ignore[method-assign]
+    message = Message(b"[]", dict(HEADERS), redelivered=True)
+    with pytest.raises(UnroutableError):
+        await desk.take(message)
+    assert message.settled == "ack"
 
 
 async def test_another_attempt_at_the_same_task_is_worked_on() -> None:
