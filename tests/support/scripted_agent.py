@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
-from aio_pika.exceptions import ChannelNotFoundEntity
+from aiormq.exceptions import ChannelLockedResource, ChannelNotFoundEntity
 from tests.support.waiting import eventually
 
 from harebell_bus.claim import claim
@@ -30,6 +30,7 @@ from harebell_bus.envelopes import (
     Welcome,
     Work,
 )
+from harebell_bus.errors import UnroutableError
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import (
     HEARTBEATS_EXCHANGE,
@@ -67,8 +68,16 @@ class ScriptedAgent:
         await self.publisher.publish(HEARTBEATS_EXCHANGE, beat, message_id=uuid4().hex, persistent=False)
 
     async def register(self) -> None:
-        """Register and wait for the Welcome."""
-        await self.heartbeat(HeartbeatReason.REGISTERED)
+        """Register, as soon as somebody may hear it, and wait for the Welcome."""
+
+        async def told() -> bool:
+            try:
+                await self.heartbeat(HeartbeatReason.REGISTERED)
+            except UnroutableError:
+                return False
+            return True
+
+        await eventually("a queue for heartbeats", told)
         welcome = await self.command()
         assert isinstance(welcome, Welcome), welcome
         self.work_queue = welcome.work_queue
@@ -107,13 +116,14 @@ async def scripted_agent(amqp_url: str, name: str, agent_type: str) -> AsyncIter
         agent = ScriptedAgent(AgentRef(id=name, instance=uuid4().hex), agent_type, channel, publisher)
 
         async def declared() -> dict[str, AbstractQueue] | None:
-            # An agent that comes before the operator has declared anything tries again, as real ones do.
+            # Before the operator has declared anything, and while the broker still holds the queue of an
+            # earlier connection, it tries again as real agents do.
             try:
                 return await declare(await connection.channel(), agent_topology(agent_type, name))
-            except ChannelNotFoundEntity:
+            except (ChannelLockedResource, ChannelNotFoundEntity):
                 return None
 
-        queues = await eventually("the operator's exchanges", declared)
+        queues = await eventually(f"the queue of {name}", declared)
 
         async def receive(message: AbstractIncomingMessage) -> None:
             agent.commands.put_nowait(decode_command(message.body))
