@@ -34,8 +34,9 @@ lock: | $(BIN)/uv ## write requirements/*.txt anew
 # ---- checks ----------------------------------------------------------------------------------------------
 
 .PHONY: generate
-generate: venv ## write what is generated from the models: CRDs
+generate: venv ## write what is generated from the models: CRDs, AsyncAPI document
 	@$(BIN)/python -m harebell_crds.generate crds charts/harebell/crds
+	@$(BIN)/python -m harebell_bus.asyncapi docs
 
 .PHONY: format
 format: venv ## format and fix what can be fixed

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,6 +66,15 @@ class Processes:
         }
         return self._start("harebell_agent", name, **{**usual, **environment})
 
+    @contextmanager
+    def supervised(self, name: str, agent_type: str, **environment: str) -> Iterator["Supervisor"]:
+        """Keep an agent running under the same id, as a Pod's kubelet does, for the time of the block."""
+        supervisor = Supervisor(lambda: self.agent(name, agent_type, **environment))
+        try:
+            yield supervisor
+        finally:
+            supervisor.end()
+
     def _start(self, module: str, name: str, **environment: str) -> Process:
         log = self.folder / f"{name}-{len(self.started)}.log"
         with log.open("wb") as output:
@@ -77,6 +87,41 @@ class Processes:
         process = Process(popen, log)
         self.started.append(process)
         return process
+
+
+class Supervisor:
+    """Starts a process again whenever it ends."""
+
+    def __init__(self, start: Callable[[], Process]) -> None:
+        self._start = start
+        self._lock = threading.Lock()
+        self._ending = False
+        self._process = start()
+        self.deaths = 0
+        """How often it has ended."""
+        self._thread = threading.Thread(target=self._supervise, daemon=True)
+        self._thread.start()
+
+    def kill(self) -> None:
+        """End it as a crash would; it comes back."""
+        with self._lock:
+            self._process.popen.kill()
+
+    def end(self) -> None:
+        """End it for good."""
+        with self._lock:
+            self._ending = True
+            self._process.kill()
+        self._thread.join()
+
+    def _supervise(self) -> None:
+        while True:
+            self._process.popen.wait()
+            with self._lock:
+                if self._ending:
+                    return
+                self.deaths += 1
+                self._process = self._start()
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import aio_pika
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aiormq.exceptions import ChannelLockedResource, ChannelNotFoundEntity
+from tests.support.waiting import eventually
 
 from harebell_bus.claim import Lanes
 from harebell_bus.codec import decode_command, decode_work
@@ -22,12 +24,14 @@ from harebell_bus.envelopes import (
     Heartbeat,
     HeartbeatReason,
     Newest,
+    Progressed,
     Query,
     Started,
     Succeeded,
     Welcome,
     Work,
 )
+from harebell_bus.errors import UnroutableError
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import (
     HEARTBEATS_EXCHANGE,
@@ -66,27 +70,37 @@ class ScriptedAgent:
         await self.publisher.publish(HEARTBEATS_EXCHANGE, beat, message_id=uuid4().hex, persistent=False)
 
     async def register(self) -> None:
-        """Register and wait for the Welcome."""
-        await self.heartbeat(HeartbeatReason.REGISTERED)
+        """Register, as soon as somebody may hear it, and wait for the Welcome."""
+
+        async def told() -> bool:
+            try:
+                await self.heartbeat(HeartbeatReason.REGISTERED)
+            except UnroutableError:
+                return False
+            return True
+
+        await eventually("a queue for heartbeats", told)
         welcome = await self.command()
         assert isinstance(welcome, Welcome), welcome
         self.work_queues = welcome.work_queues
         self.superseded = welcome.superseded
 
-    async def command(self, seconds: float = 10) -> Command:
+    async def command(self, seconds: float = 30) -> Command:
         """Return the next command it was given, other than to report."""
         async with asyncio.timeout(seconds):
             while isinstance(command := await self.commands.get(), Query):
                 pass
             return command
 
-    async def take(self, seconds: float = 10) -> tuple[Work, AbstractIncomingMessage]:
+    async def take(self, seconds: float = 30) -> tuple[Work, AbstractIncomingMessage]:
         """Claim the next work message. Its lanes stay open, or the message would go back."""
         async with asyncio.timeout(seconds):
             message = await Lanes(self.connection, self.work_queues).claim()
         return decode_work(message.body), message
 
-    async def say(self, kind: type[Started | Succeeded | Failed], work: Work, **more: Any) -> None:
+    async def say(
+        self, kind: type[Started | Progressed | Succeeded | Failed], work: Work, **more: Any
+    ) -> None:
         """Publish a reply about an attempt."""
         reply = kind(task=work.task, attempt=work.attempt, agent=self.ref, at=datetime.now(UTC), **more)
         await self.publisher.publish(
@@ -101,8 +115,16 @@ async def scripted_agent(amqp_url: str, name: str, agent_type: str) -> AsyncIter
         publisher = Publisher()
         publisher.attach(await connection.channel(publisher_confirms=True, on_return_raises=True))
         agent = ScriptedAgent(AgentRef(id=name, instance=uuid4().hex), agent_type, connection, publisher)
-        own = await connection.channel()
-        queues = await declare(own, agent_topology(agent_type, name))
+
+        async def declared() -> dict[str, AbstractQueue] | None:
+            # Before the operator has declared anything, and while the broker still holds the queue of an
+            # earlier connection, it tries again as real agents do.
+            try:
+                return await declare(await connection.channel(), agent_topology(agent_type, name))
+            except (ChannelLockedResource, ChannelNotFoundEntity):
+                return None
+
+        queues = await eventually(f"the queue of {name}", declared)
 
         async def receive(message: AbstractIncomingMessage) -> None:
             agent.commands.put_nowait(decode_command(message.body))

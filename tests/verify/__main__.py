@@ -10,18 +10,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-GENERATED = ("crds", "charts/harebell/crds")
+GENERATED = {"harebell_crds.generate": ("crds", "charts/harebell/crds"), "harebell_bus.asyncapi": ("docs",)}
+"""Where each generator writes."""
 
 
 def generated_is_current() -> str | None:
-    """Generate the CRDs beside the checkout and compare."""
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "harebell_crds.generate", folder], check=True)
-        names = sorted(p.name for p in Path(folder).iterdir())
-        for target in GENERATED:
-            _, different, missing = filecmp.cmpfiles(folder, ROOT / target, names, shallow=False)
-            if different or missing:
-                return f"{target}: {', '.join(different + missing)} differ; run make generate"
+    """Generate everything beside the checkout and compare."""
+    for module, targets in GENERATED.items():
+        with tempfile.TemporaryDirectory() as folder:
+            generated = command("python", "-m", module, folder)
+            if generated is not None:
+                return generated
+            names = sorted(p.name for p in Path(folder).iterdir())
+            for target in targets:
+                _, different, missing = filecmp.cmpfiles(folder, ROOT / target, names, shallow=False)
+                if different or missing:
+                    return f"{target}: {', '.join(different + missing)} differ; run make generate"
     return None
 
 

@@ -40,12 +40,28 @@ class Delivery(Protocol):
     headers: dict[str, Any]
     message_id: str | None
     correlation_id: str | None
+    redelivered: bool | None
 
     async def ack(self) -> None:
         """The message is dealt with."""
 
     async def nack(self, multiple: bool = ..., requeue: bool = ...) -> None:
         """The message goes back."""
+
+
+class Acknowledged:
+    """What is left of a message that is settled: its content."""
+
+    def __init__(self, message: Delivery) -> None:
+        self.body, self.headers = message.body, message.headers
+        self.message_id, self.correlation_id = message.message_id, message.correlation_id
+        self.redelivered = message.redelivered
+
+    async def ack(self) -> None:
+        """It was."""
+
+    async def nack(self, multiple: bool = False, requeue: bool = True) -> None:
+        """It cannot go back; the operator misses the attempt among those the agent lists."""
 
 
 class Permit:
@@ -91,20 +107,40 @@ class Worker:
         :raises BusError: what had to be published was not confirmed; the message is given back.
         """
         try:
+            told = await self._tell_first(message)
+            if told:
+                message = Acknowledged(message)
             try:
                 work = decode_work(message.body)
             except UnreadableMessageError as error:
                 await self._refuse(message, str(error))
                 return
             with logs.about(work.task, work.attempt):
-                await self._begin(work, message, permit)
+                await self._begin(work, message, permit, told=told)
         except BusError:
             # Given back rather than lost with the channel, which would count towards the delivery limit.
             await _settle(message.nack(requeue=True))
             raise
 
-    async def _begin(self, work: Work, message: Delivery, permit: Permit) -> None:
-        if self._inflight.is_superseded(work):
+    async def _tell_first(self, message: Delivery) -> bool:
+        """Say of a message that came back that its attempt has started, and settle it, before anything looks
+        into it.
+
+        Whoever had it may have died of it. Should this process do so as well, the attempt is lost and
+        counts; the broker would give the message to one agent after the other, and a classic queue for ever.
+        Returns whether it was said.
+        """
+        about = addressed(message.correlation_id, message.headers) if message.redelivered else None
+        if about is None:
+            return False
+        task, attempt = about
+        await self._replies.send(Started(task=task, attempt=attempt, agent=self._agent, at=self._now()))
+        await _settle(message.ack())
+        return True
+
+    async def _begin(self, work: Work, message: Delivery, permit: Permit, *, told: bool) -> None:
+        # Told of already, it must be begun, or the attempt is lost; then its first message begun has it.
+        if not told and self._inflight.is_superseded(work):
             logger.info("superseded by a later message; dropped")
             self._metrics.superseded.inc()
             await _settle(message.ack())
@@ -117,9 +153,10 @@ class Worker:
         self._metrics.current.set(len(self._inflight))
         started = False
         try:
-            await self._replies.send(
-                Started(task=work.task, attempt=work.attempt, agent=self._agent, at=self._now())
-            )
+            if not told:
+                await self._replies.send(
+                    Started(task=work.task, attempt=work.attempt, agent=self._agent, at=self._now())
+                )
             started = True
             # If the acknowledgement is lost, somebody gets the message again; the operator, who has our
             # Started, tells them to stop.

@@ -16,7 +16,13 @@ VERSION: Final = 1
 class Envelope(BaseModel):
     """What every message and every part of one shares."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,  # the AsyncAPI document shows them
+    )
 
 
 class TaskRef(Envelope):

@@ -36,7 +36,7 @@ MINIMUM_VERSION = (4, 3)
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 DELIVERY_LIMIT = 20
-"""Deliveries of one message before the broker itself dead-letters it: a message whose every claim crashes."""
+"""Deliveries of one message before the broker gives it up: one whose every claim crashes."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def _lane_arguments(lane: Lane) -> Mapping[str, Any]:
             return {
                 "x-queue-type": "quorum",
                 "x-delivery-limit": DELIVERY_LIMIT,
-                "x-dead-letter-exchange": DEAD_LETTERS_EXCHANGE,
+                # The operator hears of it, and ends the Task: otherwise it would publish it once more.
+                "x-dead-letter-exchange": REPLIES_EXCHANGE,
                 # Dead-lettering confirms before it removes; it needs reject-publish instead of drop-head.
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",

@@ -11,9 +11,9 @@ from typing import Any
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from harebell_bus.codec import decode_heartbeat, decode_reply
+from harebell_bus.codec import decode_heartbeat, decode_reply, decode_work
 from harebell_bus.declare import declare
-from harebell_bus.envelopes import Heartbeat, Reply
+from harebell_bus.envelopes import Heartbeat
 from harebell_bus.errors import BrokerUnavailableError, BusError, UnreadableMessageError
 from harebell_bus.lanes import LANES, Lane, work_queue_name
 from harebell_bus.link import Link, describe
@@ -29,6 +29,7 @@ from harebell_bus.topology import (
 )
 
 from . import metrics
+from .decide.observation import Report, Undelivered
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ REPLIES_PREFETCH = 1000
 HEARTBEATS_PREFETCH = 200
 COUNT_SECONDS = 5.0
 
-ReplyHandler = Callable[[Reply, AbstractIncomingMessage], None]
+ReplyHandler = Callable[[Report, AbstractIncomingMessage], None]
 HeartbeatHandler = Callable[[Heartbeat], None]
 
 
@@ -190,7 +191,7 @@ class Broker:
 
             async def reply(message: AbstractIncomingMessage) -> None:
                 try:
-                    on_reply(decode_reply(message.body), message)
+                    on_reply(_report(message), message)
                 except UnreadableMessageError as error:
                     await self._bury(message, REPLIES_QUEUE, str(error))
 
@@ -225,6 +226,17 @@ class Broker:
             headers={REASON_HEADER: reason[:1024]},
         )
         await message.ack()
+
+
+def _report(message: AbstractIncomingMessage) -> Report:
+    """Read what came to the replies: a reply, or work that the broker gave up.
+
+    :raises UnreadableMessageError: it is neither.
+    """
+    if "x-death" not in message.headers:
+        return decode_reply(message.body)
+    work = decode_work(message.body)
+    return Undelivered(work.task, work.attempt, work.dispatch)
 
 
 async def _acknowledge(messages: list[AbstractIncomingMessage]) -> None:

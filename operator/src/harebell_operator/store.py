@@ -7,21 +7,22 @@ from datetime import datetime
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from harebell_bus.envelopes import Heartbeat, Reply
+from harebell_bus.envelopes import Heartbeat
 from harebell_bus.lanes import Lane
 from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
 from harebell_crds.announcement import AnnouncementSpec, AnnouncementStatus
 from harebell_crds.task import Priority, TaskSpec, TaskStatus
 
 from .decide.lanes import lane_for
+from .decide.observation import Report
 from .decide.standing import Announced, Position
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A reply, and the message it came in, to be acknowledged when its effect is written."""
+    """A report, and the message it came in, to be acknowledged when its effect is written."""
 
-    reply: Reply
+    reply: Report
     message: AbstractIncomingMessage
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
 
-from harebell_bus.envelopes import Newest, Reply, Started, TaskRef, Work
+from harebell_bus.envelopes import Newest, Started, TaskRef, Work
 from harebell_bus.errors import BusError
 from harebell_bus.lanes import Lane, Tier, lane_of
 from harebell_bus.topology import (
@@ -29,7 +29,7 @@ from .agents import AgentReconciler
 from .broker import Broker
 from .commands import send_superseded
 from .decide.lanes import lane_for
-from .decide.observation import EventNote, StopOrder, TaskDecision, TaskObservation
+from .decide.observation import EventNote, Report, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
 from .decide.task import decide, may_be_lost
 from .kube import Kube, KubeError, NotFoundError, RefusedError
@@ -114,7 +114,7 @@ class TaskReconciler:
             )
             self._broker.spawn(self._agents.stop(_reference(entry), order))
 
-    def heard(self, reply: Reply, message: AbstractIncomingMessage) -> None:
+    def heard(self, reply: Report, message: AbstractIncomingMessage) -> None:
         """Take in a reply; its message is acknowledged when its effect is written."""
         metrics.REPLIES.labels(reply.kind).inc()
         entry = self._store.tasks.get(reply.task.uid)
@@ -209,7 +209,7 @@ class TaskReconciler:
             return None
 
     def _gather(
-        self, entry: TaskEntry, replies: tuple[Reply, ...], now: datetime, messages_waiting: int | None
+        self, entry: TaskEntry, replies: tuple[Report, ...], now: datetime, messages_waiting: int | None
     ) -> TaskObservation:
         sent = entry.cancel_sent
         return TaskObservation(
@@ -250,7 +250,14 @@ class TaskReconciler:
         if after.phase and after.phase.terminal and after.phase != before.phase:
             metrics.TASKS_FINISHED.labels(after.phase.value, entry.spec.agent_type).inc()
             level = logging.WARNING if after.phase == TaskPhase.DEAD_LETTERED else logging.INFO
-            logger.log(level, "Task %s: %s after attempt %d", entry.name, after.phase, after.attempt)
+            logger.log(
+                level,
+                "Task %s: %s (%s) after attempt %d",
+                entry.name,
+                after.phase,
+                after.reason,
+                after.attempt,
+            )
 
     async def _write(self, entry: TaskEntry, now: datetime) -> None:
         """Write the status if it is due, then acknowledge the replies it holds the effects of."""

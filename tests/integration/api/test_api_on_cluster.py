@@ -8,14 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.support.api import AUTH, KEY, Api, running
 from tests.support.kubectl import Kubectl
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from harebell_crds import API_VERSION
 from harebell_crds.task import MAX_PAYLOAD_BYTES
-
-from .conftest import AUTH, KEY, Api, running
 
 pytestmark = pytest.mark.timeout(180, func_only=True)  # bringing up a cluster takes longer
 

@@ -5,7 +5,6 @@ import json
 import re
 from datetime import datetime
 from functools import partial
-from typing import Any
 from urllib.request import urlopen
 
 import aio_pika
@@ -22,28 +21,13 @@ from harebell_bus.envelopes import CancelTask, CurrentTask, Failed, HeartbeatRea
 from harebell_bus.lanes import Tier, lane_of, work_queue_name
 from harebell_bus.topology import (
     AGENT_TYPE_HEADER,
-    DEAD_LETTERS_QUEUE,
     LANE_HEADER,
-    REASON_HEADER,
     REPLIES_EXCHANGE,
     WORK_EXCHANGE,
 )
 from harebell_operator.tasks import COALESCE
 
-
-def status(kubectl: Kubectl, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = kubectl.get("task", name).get("status", {})
-    return found
-
-
-def finished(kubectl: Kubectl, name: str, seconds: float = 30) -> dict[str, Any]:
-    return until(
-        f"{name} to finish", lambda: s if (s := status(kubectl, name)).get("completedAt") else None, seconds
-    )
-
-
-def running(kubectl: Kubectl, name: str) -> str:
-    return str(until(f"{name} to run", lambda: status(kubectl, name).get("agentName")))
+from .observing import dead_letter, finished, running, status
 
 
 def online(kubectl: Kubectl, name: str) -> None:
@@ -52,20 +36,6 @@ def online(kubectl: Kubectl, name: str) -> None:
         return str(agents[name].get("phase")) == "Online"
 
     until(f"agent {name} to be online", phase)
-
-
-async def dead_letter(amqp_url: str, correlation_id: str | None = None) -> tuple[bytes, str]:
-    """Take the next dead letter, and return its body and reason."""
-    async with asyncio.timeout(20), await aio_pika.connect(amqp_url) as connection:
-        channel = await connection.channel()
-        queue = await channel.get_queue(DEAD_LETTERS_QUEUE, ensure=False)
-        while True:
-            message = await queue.get(fail=False, timeout=5)
-            if message is not None:
-                await message.ack()
-                if correlation_id in (None, message.correlation_id):
-                    return message.body, str(message.headers[REASON_HEADER])
-            await asyncio.sleep(0.1)
 
 
 def test_an_idle_agent_takes_the_most_urgent_first(start: Processes, kubectl: Kubectl) -> None:

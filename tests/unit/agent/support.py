@@ -83,6 +83,7 @@ class Message:
     headers: dict[str, Any] = field(default_factory=dict)
     message_id: str | None = "m-1"
     correlation_id: str | None = TASK.uid
+    redelivered: bool | None = False
     settled: str = ""
     lost: Exception | None = None
     """What settling meets."""

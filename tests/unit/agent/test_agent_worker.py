@@ -2,14 +2,15 @@
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 from aio_pika.exceptions import ChannelInvalidStateError
 
-from harebell_agent import Context, PermanentError
+from harebell_agent import Context, PermanentError, worker
 from harebell_agent.outcome import StopCause
 from harebell_bus.codec import encode
-from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Succeeded
+from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Started, Succeeded, Work
 from harebell_bus.errors import BrokerUnavailableError, RefusedError, UnroutableError
 from harebell_bus.topology import (
     ATTEMPT_HEADER,
@@ -95,6 +96,60 @@ async def test_an_attempt_delivered_again_is_dropped_while_it_runs_and_after() -
     again, _ = await desk.take(work())
     assert again.settled == "ack"
     assert desk.broker.kinds() == ["Started", "Succeeded"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_of_what_came_back_it_is_told_first_that_it_has_started(
+    again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a message which kills whoever looks into it costs attempts, and not agents without end."""
+    desk = Desk()
+
+    def deadly(body: bytes) -> Work:
+        raise SystemExit
+
+    monkeypatch.setattr(worker, "decode_work", deadly)
+    message = Message(encode(work(attempt=2)), dict(HEADERS), redelivered=again)
+    with pytest.raises(SystemExit):
+        await desk.take(message)
+    assert [(s.task, s.attempt, s.agent) for s in desk.broker.all(Started)] == [(TASK, 2, ME)] * again
+    assert message.settled == ("ack" if again else "")
+
+
+async def test_what_came_back_is_told_of_once_and_worked_on() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> None:
+        return None
+
+    message, _ = await desk.take(Message(encode(work(attempt=2)), dict(HEADERS), redelivered=True))
+    await desk.finished()
+    assert (desk.broker.kinds(), message.settled) == (["Started", "Succeeded"], "ack")
+
+
+async def test_what_came_back_is_not_begun_unless_it_can_be_told() -> None:
+    desk = Desk()
+    desk.broker.failing = [BrokerUnavailableError("no confirm")]
+    message = Message(encode(work(attempt=2)), dict(HEADERS), redelivered=True)
+    with pytest.raises(BrokerUnavailableError):
+        await desk.take(message)
+    assert (message.settled, len(desk.inflight)) == ("requeue", 0)
+
+
+async def test_what_came_back_and_cannot_be_buried_is_not_settled_twice() -> None:
+    desk = Desk()
+    started = iter([None, UnroutableError("no queue")])
+
+    async def publish(*args: Any, **more: Any) -> None:
+        if (error := next(started)) is not None:
+            raise error
+
+    desk.broker.publish = publish  # type: ignore[method-assign]
+    message = Message(b"[]", dict(HEADERS), redelivered=True)
+    with pytest.raises(UnroutableError):
+        await desk.take(message)
+    assert message.settled == "ack"
 
 
 async def test_another_attempt_at_the_same_task_is_worked_on() -> None:

@@ -20,7 +20,14 @@ from harebell_bus.envelopes import (
 from harebell_crds.conditions import ConditionStatus, find_condition
 from harebell_crds.task import AttemptOutcome, CancelMode, Priority, TaskPhase, TaskSpec, TaskStatus
 from harebell_operator.decide.lanes import MessageNumber
-from harebell_operator.decide.observation import Sighting, Supply, TaskDecision, TaskObservation
+from harebell_operator.decide.observation import (
+    Report,
+    Sighting,
+    Supply,
+    TaskDecision,
+    TaskObservation,
+    Undelivered,
+)
 from harebell_operator.decide.task import BROKER_DOWN, DEADLINE_GRACE, decide
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,7 +47,7 @@ def said(kind: type[Any], agent: AgentRef = ANNA, attempt: int = 1, seconds: flo
 
 def observed(
     status: TaskStatus | None = None,
-    replies: tuple[Reply, ...] = (),
+    replies: tuple[Report, ...] = (),
     sighting: Sighting = Sighting.WORKING,
     supply: Supply = Supply(online=1, idle=1),
     broker_error: str | None = None,
@@ -295,6 +302,37 @@ class TestRetries:
     def test_an_outcome_that_arrived_in_time_beats_the_loss(self) -> None:
         obs = observed(running_status(), (said(Succeeded, result=1),), sighting=Sighting.GONE)
         assert decide(obs, at(9)).status.phase == TaskPhase.SUCCEEDED
+
+
+class TestUndelivered:
+    """The broker gave a message up: each agent that took it was gone before it had said Started."""
+
+    @pytest.mark.parametrize("status", [None, queued_status()], ids=["written by nobody", "queued"])
+    def test_it_ends_the_task_however_many_retries_are_left(self, status: TaskStatus | None) -> None:
+        decision = decide(observed(status, (Undelivered(REF, 1),)), at(5))
+        ended = decision.status
+        assert (ended.phase, ended.reason) == (TaskPhase.DEAD_LETTERED, "DeliveryLimit")
+        assert (decision.publish, decision.dead_letter) == (False, True)
+        assert [n.reason for n in decision.events] == ["DeliveryLimit"]
+        (attempt,) = ended.attempts
+        assert (attempt.attempt, attempt.agent_name, attempt.outcome) == (1, None, AttemptOutcome.LOST)
+        assert ended.error == attempt.error
+        assert ended.failures == 1
+
+    @pytest.mark.parametrize(
+        ("status", "attempt"),
+        [
+            pytest.param(running_status(), 1, id="an agent did start it"),
+            pytest.param(queued_status(), 2, id="another attempt"),
+            pytest.param(failed_status(1).status, 1, id="the attempt has failed otherwise"),
+            pytest.param(
+                decide(observed(running_status(), (said(Succeeded),)), at(3)).status, 1, id="finished"
+            ),
+        ],
+    )
+    def test_it_changes_nothing_that_has_gone_on(self, status: TaskStatus, attempt: int) -> None:
+        decision = decide(observed(status, (Undelivered(REF, attempt),)), at(4))
+        assert (decision.status, decision.dead_letter, decision.stale_replies) == (status, False, 1)
 
 
 class TestCancel:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from harebell_bus.envelopes import AgentRef, Failed, Interrupted, Reply, Started, Succeeded, TaskRef
+from harebell_bus.envelopes import AgentRef, Failed, Interrupted, Started, Succeeded, TaskRef
 from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
-from harebell_operator.decide.observation import Sighting, Supply, TaskObservation
+from harebell_operator.decide.observation import Report, Sighting, Supply, TaskObservation, Undelivered
 from harebell_operator.decide.task import decide
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,8 +31,8 @@ class World(RuleBasedStateMachine):
         self.status = TaskStatus()
         self.written = TaskStatus()
         self.published: list[int] = []
-        self.said: list[Reply] = []
-        self.inbox: list[Reply] = []
+        self.said: list[Report] = []
+        self.inbox: list[Report] = []
         self.gone: set[str] = set()
         self.final: TaskStatus | None = None
         self.owners: dict[int, tuple[str | None, str | None]] = {}
@@ -68,7 +68,7 @@ class World(RuleBasedStateMachine):
         if self.status.attempt == before.attempt and before.agent_instance is not None:
             assert self.status.agent_instance == before.agent_instance
 
-    def say(self, reply: Reply) -> None:
+    def say(self, reply: Report) -> None:
         self.said.append(reply)
         self.inbox.append(reply)
 
@@ -102,6 +102,11 @@ class World(RuleBasedStateMachine):
                         {**about, "code": "Boom", "message": "no", "retryable": kind == "error"}
                     )
                 )
+
+    @precondition(lambda self: self.published)
+    @rule(which=st.integers(0, 9))
+    def the_broker_gives_up(self, which: int) -> None:
+        self.say(Undelivered(REF, self.published[which % len(self.published)]))
 
     @precondition(lambda self: self.said)
     @rule(which=st.integers(0, 99))

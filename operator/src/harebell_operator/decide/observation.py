@@ -4,10 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 
-from harebell_bus.envelopes import Reply
+from harebell_bus.envelopes import Reply, TaskRef
 from harebell_crds.task import CancelMode, Priority, TaskSpec, TaskStatus
 
 from .lanes import MessageNumber
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """What the broker says of an attempt: it gave up, because whoever took the message was gone at once."""
+
+    task: TaskRef
+    attempt: int
+    dispatch: int = 0
+    kind: str = "Undelivered"
+
+
+Report = Reply | Undelivered
+"""What is heard of an attempt."""
 
 
 class Sighting(Enum):
@@ -42,7 +56,7 @@ class TaskObservation:
     created_at: datetime
     spec: TaskSpec
     status: TaskStatus
-    replies: tuple[Reply, ...]
+    replies: tuple[Report, ...]
     sighting: Sighting
     supply: Supply
     broker_error: str | None

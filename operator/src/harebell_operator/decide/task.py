@@ -10,24 +10,29 @@ Rules it keeps:
   ``maxRetries`` failures the next one dead-letters the Task.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Reply, Started, Succeeded
 from harebell_crds.task import (
     AttemptOutcome,
     CancelMode,
-    Progress,
     TaskError,
     TaskPhase,
     TaskStatus,
 )
 
-from .backoff import retry_delay
+from .draft import Draft, attempt_failed
+from .hearing import hear
 from .lanes import newest_message
-from .observation import EventNote, EventType, Sighting, StopOrder, Supply, TaskDecision, TaskObservation
-from .transitions import attempt_ended, finished, queued, started, waiting
+from .observation import (
+    Sighting,
+    StopOrder,
+    Supply,
+    TaskDecision,
+    TaskObservation,
+)
+from .transitions import attempt_ended, queued, waiting
 
 STOP_RESEND = timedelta(seconds=5)
 """A stop order is repeated until it is answered: the agent may have been away."""
@@ -41,48 +46,13 @@ disk, say, or somebody purged the queue. It is published again; should it turn u
 start is fenced."""
 BROKER_DOWN = "the message broker cannot be reached; the Task is published as soon as it can be"
 """The same words whatever the error is, so that an outage does not rewrite every waiting Task."""
-MAX_MESSAGE = 8192
-
-
-@dataclass
-class _Draft:
-    """A decision in the making."""
-
-    obs: TaskObservation
-    now: datetime
-    status: TaskStatus
-    dead_letter: bool = False
-    stop: list[StopOrder] = field(default_factory=list)
-    events: list[EventNote] = field(default_factory=list)
-    stale: int = 0
-    unsettled: bool = False
-    """The spec says something that is still to be done, so its generation is not yet observed."""
-
-    @property
-    def phase(self) -> TaskPhase:
-        return self.status.phase or TaskPhase.PENDING
-
-    def finish(
-        self,
-        phase: TaskPhase,
-        reason: str,
-        message: str,
-        at: datetime | None = None,
-        error: TaskError | None = None,
-    ) -> None:
-        self.status = finished(
-            self.status, phase, reason, message, at or self.now, self.now, self.obs.generation, error
-        )
-        if phase != TaskPhase.SUCCEEDED:  # The status says so already, and success is the common case.
-            kind = EventType.NORMAL if phase == TaskPhase.CANCELLED else EventType.WARNING
-            self.events.append(EventNote(kind, reason, message))
 
 
 def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
     """Return what is to be done about the Task as observed."""
-    draft = _Draft(obs, now, obs.status)
+    draft = Draft(obs, now, obs.status)
     for reply in obs.replies:
-        _hear(draft, reply)
+        hear(draft, reply)
     if draft.phase.terminal:
         return _after_the_end(draft)
     _unsendable(draft)
@@ -94,101 +64,10 @@ def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
     return _go_on(draft)
 
 
-# ---- replies -------------------------------------------------------------------------------------------
-
-
-def _hear(draft: _Draft, reply: Reply) -> None:
-    if not _is_current(draft, reply):
-        draft.stale += 1
-        if isinstance(reply, Started):
-            why = "the Task is finished" if draft.phase.terminal else "another attempt has taken its place"
-            draft.stop.append(StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, why))
-        return
-    if draft.status.attempt < reply.attempt:
-        # Published by an operator that was gone before it could write so.
-        draft.status = queued(draft.status, draft.now)
-    if draft.status.agent_name is None:
-        draft.status = started(draft.status, reply.agent, reply.at, draft.now, draft.obs.generation)
-    match reply:
-        case Started():
-            pass
-        case Progressed():
-            progress = Progress(percent=reply.percent, message=(reply.message or "")[:1024] or None)
-            draft.status = draft.status.model_copy(update={"progress": progress})
-        case Succeeded():
-            draft.status = attempt_ended(draft.status, AttemptOutcome.SUCCEEDED, None, reply.at)
-            done = draft.status.progress and draft.status.progress.model_copy(update={"percent": 100})
-            draft.status = draft.status.model_copy(update={"result": reply.result, "progress": done})
-            message = f"attempt {reply.attempt} succeeded on agent {reply.agent.id}"
-            draft.finish(TaskPhase.SUCCEEDED, "Succeeded", message, reply.at)
-        case Failed():
-            error = TaskError(code=reply.code[:128], message=reply.message[:MAX_MESSAGE])
-            _attempt_failed(draft, AttemptOutcome.FAILED, error, reply.at, retryable=reply.retryable)
-        case Cancelled():
-            _stopped(draft, reply)
-        case Interrupted():
-            error = TaskError(code="AgentShutdown", message=reply.message or "the agent was shut down")
-            _attempt_failed(draft, AttemptOutcome.INTERRUPTED, error, reply.at, counts=False)
-        case _:
-            assert_never(reply)
-
-
-def _is_current(draft: _Draft, reply: Reply) -> bool:
-    status = draft.status
-    if draft.phase.terminal:
-        return False
-    if draft.phase == TaskPhase.PENDING:
-        due = status.next_attempt_time
-        return reply.attempt == status.attempt + 1 and (due is None or draft.now >= due)
-    owner = (status.agent_name, status.agent_instance)
-    return reply.attempt == status.attempt and owner in ((None, None), (reply.agent.id, reply.agent.instance))
-
-
-def _stopped(draft: _Draft, reply: Cancelled) -> None:
-    """Take the agent's word that it stopped: cancelled if that was asked for, otherwise a lost attempt."""
-    if draft.obs.spec.cancel is None:
-        error = TaskError(code="Stopped", message="the agent stopped the attempt though nobody asked for it")
-        _attempt_failed(draft, AttemptOutcome.LOST, error, reply.at)
-        return
-    draft.status = attempt_ended(draft.status, AttemptOutcome.CANCELLED, None, reply.at)
-    draft.finish(TaskPhase.CANCELLED, "Cancelled", f"cancelled while running on {reply.agent.id}", reply.at)
-
-
-def _attempt_failed(
-    draft: _Draft,
-    outcome: AttemptOutcome,
-    error: TaskError,
-    at: datetime,
-    *,
-    retryable: bool = True,
-    counts: bool = True,
-) -> None:
-    """End the current attempt without success, and either plan the next one or finish."""
-    policy = draft.obs.spec.retry_policy
-    failures = draft.status.failures + (1 if counts else 0)
-    draft.status = attempt_ended(draft.status, outcome, error, at).model_copy(
-        update={"failures": failures, "error": error}
-    )
-    if not retryable:
-        draft.finish(TaskPhase.FAILED, error.code, error.message, at, error)
-        return
-    if failures > policy.max_retries:
-        message = f"{failures} attempts failed, the last one with {error.code}: {error.message}"
-        draft.dead_letter = True
-        draft.finish(TaskPhase.DEAD_LETTERED, "RetriesExhausted", message[:MAX_MESSAGE], at, error)
-        return
-    delay = retry_delay(policy.backoff, failures, draft.obs.uid) if counts else timedelta(0)
-    message = f"attempt {draft.status.attempt} ended: {error.code}: {error.message}"[:MAX_MESSAGE]
-    draft.events.append(EventNote(EventType.WARNING, f"Attempt{outcome.value}", message))
-    draft.status = waiting(
-        draft.status, TaskPhase.PENDING, "Backoff", message, draft.now, draft.obs.generation
-    ).model_copy(update={"next_attempt_time": draft.now + delay})
-
-
 # ---- what the clock and the spec say -------------------------------------------------------------------
 
 
-def _unsendable(draft: _Draft) -> None:
+def _unsendable(draft: Draft) -> None:
     """Refuse what only a cluster without the admission policy lets through."""
     problem = draft.obs.payload_problem
     if problem is not None and draft.phase == TaskPhase.PENDING:
@@ -196,7 +75,7 @@ def _unsendable(draft: _Draft) -> None:
         draft.finish(TaskPhase.FAILED, error.code, error.message, error=error)
 
 
-def _cancel(draft: _Draft) -> None:
+def _cancel(draft: Draft) -> None:
     mode = draft.obs.spec.cancel
     if mode is None or draft.phase.terminal:
         return
@@ -217,7 +96,7 @@ def _cancel(draft: _Draft) -> None:
         _order_stop(draft, CancelMode.GRACEFUL, "the Task was cancelled")
 
 
-def _lost_agent(draft: _Draft) -> None:
+def _lost_agent(draft: Draft) -> None:
     if draft.phase != TaskPhase.RUNNING or draft.status.agent_name != draft.obs.status.agent_name:
         return
     match draft.obs.sighting:
@@ -230,10 +109,10 @@ def _lost_agent(draft: _Draft) -> None:
             _order_stop(draft, CancelMode.IMMEDIATE, "the attempt was given up")
         case _:
             assert_never(draft.obs.sighting)
-    _attempt_failed(draft, AttemptOutcome.LOST, TaskError(code="AgentLost", message=text), draft.now)
+    attempt_failed(draft, AttemptOutcome.LOST, TaskError(code="AgentLost", message=text), draft.now)
 
 
-def _deadlines(draft: _Draft) -> None:
+def _deadlines(draft: Draft) -> None:
     spec, status = draft.obs.spec, draft.status
     if draft.phase.terminal:
         return
@@ -256,12 +135,12 @@ def _deadlines(draft: _Draft) -> None:
         draft.finish(TaskPhase.FAILED, error.code, error.message, error=error)
 
 
-def _active_deadline(draft: _Draft) -> datetime | None:
+def _active_deadline(draft: Draft) -> datetime | None:
     seconds, begun = draft.obs.spec.active_deadline_seconds, draft.status.started_at
     return begun + timedelta(seconds=seconds) + DEADLINE_GRACE if seconds and begun else None
 
 
-def _queue_deadline(draft: _Draft) -> datetime | None:
+def _queue_deadline(draft: Draft) -> datetime | None:
     seconds = draft.obs.spec.queue_deadline_seconds
     if not seconds:
         return None
@@ -269,7 +148,7 @@ def _queue_deadline(draft: _Draft) -> datetime | None:
     return (ended or draft.obs.created_at) + timedelta(seconds=seconds)
 
 
-def _order_stop(draft: _Draft, mode: CancelMode, why: str) -> None:
+def _order_stop(draft: Draft, mode: CancelMode, why: str) -> None:
     if draft.status.agent_name:
         draft.stop.append(StopOrder(draft.status.agent_name, draft.status.attempt, mode, why))
 
@@ -277,7 +156,7 @@ def _order_stop(draft: _Draft, mode: CancelMode, why: str) -> None:
 # ---- conclusions ---------------------------------------------------------------------------------------
 
 
-def _go_on(draft: _Draft) -> TaskDecision:
+def _go_on(draft: Draft) -> TaskDecision:
     """Publish what is due; say why the Task waits; say when to look again."""
     obs, now = draft.obs, draft.now
     publish = False
@@ -307,7 +186,7 @@ def _go_on(draft: _Draft) -> TaskDecision:
     return replace(_conclude(draft, wake_at=wake), publish=publish)
 
 
-def _move(draft: _Draft) -> bool:
+def _move(draft: Draft) -> bool:
     """Have a message in the lane of the new priority take the place of the one that waits."""
     if draft.obs.broker_error is not None:
         draft.unsettled = True
@@ -334,7 +213,7 @@ def is_lost(obs: TaskObservation, now: datetime) -> bool:
     return obs.message_lost or (waited and obs.messages_waiting == 0)
 
 
-def _why_waiting(draft: _Draft) -> tuple[str, str]:
+def _why_waiting(draft: Draft) -> tuple[str, str]:
     kind, supply = draft.obs.spec.agent_type, draft.obs.supply
     if supply.online == 0:
         return "NoAgent", f"no agent of type {kind} is online"
@@ -346,7 +225,7 @@ def _why_waiting(draft: _Draft) -> tuple[str, str]:
     return "WaitingForAgent", f"an agent of type {kind} will take it"
 
 
-def _after_the_end(draft: _Draft) -> TaskDecision:
+def _after_the_end(draft: Draft) -> TaskDecision:
     """Nothing but the TTL, and the last words of replies, concern a finished Task."""
     ended = draft.status.completed_at
     if draft.status != draft.obs.status or ended is None:
@@ -357,7 +236,7 @@ def _after_the_end(draft: _Draft) -> TaskDecision:
     return _conclude(draft, wake_at=expires)
 
 
-def _conclude(draft: _Draft, wake_at: datetime | None = None) -> TaskDecision:
+def _conclude(draft: Draft, wake_at: datetime | None = None) -> TaskDecision:
     status = draft.status
     number, known = newest_message(status), newest_message(draft.obs.status)
     if not draft.unsettled and status != draft.obs.status:

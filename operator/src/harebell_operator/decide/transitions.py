@@ -84,6 +84,18 @@ def started(status: TaskStatus, agent: AgentRef, at: datetime, now: datetime, ge
     )
 
 
+def never_started(status: TaskStatus, error: TaskError, at: datetime) -> TaskStatus:
+    """Record the current attempt as one that ended without any agent having started it."""
+    attempt = Attempt(attempt=status.attempt, completed_at=at, outcome=AttemptOutcome.LOST, error=error)
+    return status.model_copy(
+        update={
+            "attempts": (*status.attempts, attempt)[-MAX_ATTEMPTS_KEPT:],
+            "failures": status.failures + 1,
+            "error": error,
+        }
+    )
+
+
 def attempt_ended(
     status: TaskStatus, outcome: AttemptOutcome, error: TaskError | None, at: datetime
 ) -> TaskStatus:

@@ -1,0 +1,103 @@
+"""One message of each kind, as the AsyncAPI document shows it."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from .envelopes import (
+    AgentRef,
+    Announcement,
+    Cancelled,
+    CancelMode,
+    CancelTask,
+    Cpu,
+    CurrentTask,
+    Failed,
+    Gpu,
+    Heartbeat,
+    HeartbeatReason,
+    Interrupted,
+    Memory,
+    Message,
+    Newest,
+    PodRef,
+    Progressed,
+    Query,
+    Resources,
+    Standing,
+    Started,
+    Succeeded,
+    Superseded,
+    TaskRef,
+    Welcome,
+    Work,
+)
+from .lanes import work_queue_names
+
+_AT: Final = datetime(2026, 1, 19, 12, 0, 0, 250000, UTC)
+_TASK: Final = TaskRef(namespace="team-a", name="count-words", uid="7d5c2f0e-3a41-4c19-9f0b-7a5d0c1e2b3f")
+_AGENT: Final = AgentRef(id="text-7c9-x2x", instance="0b9f5a3c-5d43-4c8e-8f0e-6a1d2c3b4e5f")
+_NOTICE_UID: Final = "c2a1b0d9-8e7f-4a6b-9c5d-4e3f2a1b0c9d"
+_GIB: Final = 2**30
+
+EXAMPLES: tuple[Message, ...] = (
+    Work(
+        task=_TASK,
+        attempt=1,
+        agent_type="text",
+        action="text.stats",
+        payload={"text": "the quick brown fox"},
+        priority="normal",
+        active_deadline_seconds=300,
+        published_at=_AT,
+    ),
+    Started(task=_TASK, attempt=1, agent=_AGENT, at=_AT),
+    Progressed(task=_TASK, attempt=1, agent=_AGENT, at=_AT, percent=40, message="2 of 5 chapters"),
+    Succeeded(task=_TASK, attempt=1, agent=_AGENT, at=_AT, result={"words": 4}),
+    Failed(
+        task=_TASK,
+        attempt=1,
+        agent=_AGENT,
+        at=_AT,
+        code="InvalidPayload",
+        message="text: a string is expected",
+        retryable=False,
+    ),
+    Cancelled(task=_TASK, attempt=1, agent=_AGENT, at=_AT),
+    Interrupted(task=_TASK, attempt=1, agent=_AGENT, at=_AT, message="the agent is shut down"),
+    Heartbeat(
+        reason=HeartbeatReason.INTERVAL,
+        agent=_AGENT,
+        agent_type="text",
+        software_version="0.1.0",
+        started_at=_AT,
+        at=_AT,
+        actions=("echo", "text.stats"),
+        current_tasks=(CurrentTask(task=_TASK, attempt=1),),
+        resources=Resources(
+            cpu=Cpu(cores=4, utilization_percent=35),
+            memory=Memory(total_bytes=8 * _GIB, used_bytes=3 * _GIB),
+            gpus=(Gpu(index=0, name="a GPU", memory_total_bytes=80 * _GIB, memory_used_bytes=20 * _GIB),),
+        ),
+        pod=PodRef(
+            namespace="team-a", name=_AGENT.id, uid="e4d3c2b1-a0f9-4e8d-8c7b-6a5f4e3d2c1b", node_name="node-1"
+        ),
+    ),
+    Welcome(instance=_AGENT.instance, work_queues=work_queue_names("text"), heartbeat_seconds=60),
+    CancelTask(task=_TASK, attempt=1, mode=CancelMode.GRACEFUL, reason="the Task was cancelled"),
+    Query(),
+    Superseded(newest=(Newest(uid=_TASK.uid, attempt=1, dispatch=1),)),
+    Standing(
+        instance=_AGENT.instance,
+        paused=True,
+        in_force=(_NOTICE_UID,),
+        announcements=(
+            Announcement(
+                uid=_NOTICE_UID,
+                name="database-upgrade",
+                kind="Pause",
+                message="the database is upgraded tonight",
+                issued_at=_AT,
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,79 @@
+"""A decision about a Task in the making, and the two ways in which it ends something."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from harebell_crds.task import AttemptOutcome, TaskError, TaskPhase, TaskStatus
+
+from .backoff import retry_delay
+from .observation import EventNote, EventType, StopOrder, TaskObservation
+from .transitions import attempt_ended, finished, waiting
+
+MAX_MESSAGE = 8192
+
+
+@dataclass
+class Draft:
+    """A decision in the making."""
+
+    obs: TaskObservation
+    now: datetime
+    status: TaskStatus
+    dead_letter: bool = False
+    stop: list[StopOrder] = field(default_factory=list)
+    events: list[EventNote] = field(default_factory=list)
+    stale: int = 0
+    unsettled: bool = False
+    """The spec says something that is still to be done, so its generation is not yet observed."""
+
+    @property
+    def phase(self) -> TaskPhase:
+        """The phase as decided so far."""
+        return self.status.phase or TaskPhase.PENDING
+
+    def finish(
+        self,
+        phase: TaskPhase,
+        reason: str,
+        message: str,
+        at: datetime | None = None,
+        error: TaskError | None = None,
+    ) -> None:
+        """Enter a terminal phase, with the Event that goes with it."""
+        self.status = finished(
+            self.status, phase, reason, message, at or self.now, self.now, self.obs.generation, error
+        )
+        if phase != TaskPhase.SUCCEEDED:  # The status says so already, and success is the common case.
+            kind = EventType.NORMAL if phase == TaskPhase.CANCELLED else EventType.WARNING
+            self.events.append(EventNote(kind, reason, message))
+
+
+def attempt_failed(
+    draft: Draft,
+    outcome: AttemptOutcome,
+    error: TaskError,
+    at: datetime,
+    *,
+    retryable: bool = True,
+    counts: bool = True,
+) -> None:
+    """End the current attempt without success, and either plan the next one or finish."""
+    policy = draft.obs.spec.retry_policy
+    failures = draft.status.failures + (1 if counts else 0)
+    draft.status = attempt_ended(draft.status, outcome, error, at).model_copy(
+        update={"failures": failures, "error": error}
+    )
+    if not retryable:
+        draft.finish(TaskPhase.FAILED, error.code, error.message, at, error)
+        return
+    if failures > policy.max_retries:
+        message = f"{failures} attempts failed, the last one with {error.code}: {error.message}"
+        draft.dead_letter = True
+        draft.finish(TaskPhase.DEAD_LETTERED, "RetriesExhausted", message[:MAX_MESSAGE], at, error)
+        return
+    delay = retry_delay(policy.backoff, failures, draft.obs.uid) if counts else timedelta(0)
+    message = f"attempt {draft.status.attempt} ended: {error.code}: {error.message}"[:MAX_MESSAGE]
+    draft.events.append(EventNote(EventType.WARNING, f"Attempt{outcome.value}", message))
+    draft.status = waiting(
+        draft.status, TaskPhase.PENDING, "Backoff", message, draft.now, draft.obs.generation
+    ).model_copy(update={"next_attempt_time": draft.now + delay})

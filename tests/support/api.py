@@ -1,0 +1,74 @@
+"""The API as a process of this machine that talks to the real API server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+KEY = "integration-0123456789"
+AUTH = {"Authorization": f"Bearer {KEY}"}
+
+
+@dataclass
+class Api:
+    """A running API that has listed everything once."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    http: httpx2.Client
+
+    @property
+    def ws(self) -> str:
+        """Where WebSockets open."""
+        return f"ws://127.0.0.1:{self.port}/api/v1/ws"
+
+    def stop(self) -> int:
+        """End it as Kubernetes would, and return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=40)
+
+    def wait_for_log(self, *wanted: str) -> str:
+        """Read the log until a line holds all the words, and return that line's message."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if all(word in line for word in wanted):
+                return str(json.loads(line)["message"])
+        raise AssertionError(f"the API ended without saying {wanted}")
+
+
+@contextmanager
+def running(kubeconfig: Path, namespace: str, key_file: Path) -> Iterator[Api]:
+    """Start an API, which takes :data:`KEY` if the file has it, and end it in any case."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HAREBELL_")},
+        "KUBECONFIG": str(kubeconfig),
+        "HAREBELL_NAMESPACE": namespace,
+        "HAREBELL_API_KEY_FILE": str(key_file),
+        "HAREBELL_HOST": "127.0.0.1",
+        "HAREBELL_PORT": "0",
+        "HAREBELL_LOG_LEVEL": "info",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harebell_api"], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    api = Api(process, 0, httpx2.Client(headers=AUTH, timeout=30, trust_env=False))
+    try:
+        api.port = int(api.wait_for_log("serving namespace").rpartition(":")[2])
+        api.http.base_url = httpx2.URL(f"http://127.0.0.1:{api.port}")
+        for _ in range(2):
+            api.wait_for_log(": listed ")
+        yield api
+    finally:
+        api.http.close()
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
