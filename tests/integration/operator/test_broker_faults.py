@@ -11,7 +11,7 @@ import pytest
 from aiormq.exceptions import AMQPConnectionError
 from tests.support.broker_nodes import BrokerNodes
 from tests.support.kubectl import Kubectl
-from tests.support.processes import Processes
+from tests.support.processes import Process, Processes
 from tests.support.release import manifest
 from tests.support.servers import Vhost, define, granted
 from tests.support.waiting import until
@@ -72,8 +72,10 @@ class Credentials:
     def change(self) -> URL:
         """Change the password in the broker, as its definitions do, and return the URL as it was."""
         old, self.url = self.url, self.url.with_password(uuid4().hex)
-        user = {"name": self.url.user, "password": self.url.password, "tags": []}
-        define(self._vhost.kubectl, users=[user])
+        define(
+            self._vhost.kubectl,
+            users=[{"name": self.url.user, "password": self.url.password, "tags": []}],
+        )
         return old
 
     @property
@@ -92,6 +94,12 @@ def credentials(vhost: Vhost, tmp_path: Path) -> tuple[Credentials, Credentials]
         Credentials(vhost, tmp_path, str(operator)),
         Credentials(vhost, tmp_path, vhost.agent_url("rotated")),
     )
+
+
+def told(process: Process, text: str, times: int = 1) -> None:
+    """Wait until a component has logged something so often."""
+    what = f"{process.log.name} to say {text!r} {times} times"
+    until(what, lambda: process.log.read_text().count(text) >= times, 60)
 
 
 async def refused(url: URL) -> bool:
@@ -142,17 +150,11 @@ async def test_passwords_change_while_work_is_in_flight(
     for each in credentials:
         broker_nodes.ctl("close_all_user_connections", str(each.url.user), "rotated")
     for process in processes:
-        log = process.log
-        until(f"{log.name} to tell of the refusal", lambda log=log: "ACCESS_REFUSED" in log.read_text(), 60)
+        told(process, "ACCESS_REFUSED")
     for each in credentials:
         each.write()
     for process in processes:
-        log = process.log
-        until(
-            f"{log.name} to tell of its new connection",
-            lambda log=log: log.read_text().count("connected to the broker") == 2,
-            60,
-        )
+        told(process, "connected to the broker", times=2)
     gate.touch()
     done = finished(kubectl, [*names, "meanwhile"])
     assert {(status["phase"], status["attempt"]) for status in done.values()} == {("Succeeded", 1)}
