@@ -308,7 +308,7 @@ class TaskReconciler:
         except BusError as error:
             if lane.tier is Tier.DISK or self._broker.error is not None:
                 raise
-            logger.warning("lane %s of type %s is passed over: %s", lane.name, agent_type, error)
+            logger.info("lane %s of type %s is passed over: %s", lane.name, agent_type, error)
             lane = lane_of(level, Tier.DISK)
             await self._broker.ensure_lane(agent_type, lane)
         return lane

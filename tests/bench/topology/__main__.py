@@ -6,7 +6,7 @@ import json
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
-from os import cpu_count
+from os import cpu_count, getloadavg
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,6 +47,7 @@ def write(rows: list[Row], options: argparse.Namespace) -> None:
     conditions = {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "load": round(getloadavg()[2]),
         "singles": options.singles,
         "backlog": options.backlog,
         "bursts": options.bursts,
@@ -59,7 +60,8 @@ def write(rows: list[Row], options: argparse.Namespace) -> None:
         f"""# Ways to serve five priorities in two tiers
 
 Written by `make bench-topology` on {conditions["measured"]}: {conditions["machine"]}, broker, publisher and
-agents on the same machine. Compare the rows with one another; other machines have other figures.
+agents on the same machine, with a load average of {conditions["load"]} over a quarter of an hour. Compare the
+rows with one another, and small differences with the load; other machines have other figures.
 
 {candidates}
 

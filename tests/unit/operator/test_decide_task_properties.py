@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from harebell_bus.envelopes import AgentRef, Failed, Interrupted, Started, Succeeded, TaskRef
-from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
+from harebell_crds.task import CancelMode, Priority, TaskPhase, TaskSpec, TaskStatus
+from harebell_operator.decide.lanes import MessageNumber, newest_message
 from harebell_operator.decide.observation import Report, Sighting, Supply, TaskObservation, Undelivered
 from harebell_operator.decide.task import decide
 
@@ -31,6 +32,10 @@ class World(RuleBasedStateMachine):
         self.status = TaskStatus()
         self.written = TaskStatus()
         self.published: list[int] = []
+        self.generation = 1
+        self.queued_as: Priority | None = None
+        self.newest: tuple[MessageNumber, Priority] | None = None
+        """The message published last, and its priority."""
         self.said: list[Report] = []
         self.inbox: list[Report] = []
         self.gone: set[str] = set()
@@ -42,7 +47,7 @@ class World(RuleBasedStateMachine):
         owner = self.status.agent_instance
         return TaskObservation(
             uid="uid",
-            generation=1,
+            generation=self.generation,
             created_at=T0,
             spec=self.spec,
             status=self.status,
@@ -51,7 +56,7 @@ class World(RuleBasedStateMachine):
             supply=Supply(3, 3),
             broker_error=None,
             published_at=None,
-            queued_as=self.spec.priority,
+            queued_as=self.queued_as,
             messages_waiting=None,
             message_lost=False,
             payload_problem=None,
@@ -62,8 +67,15 @@ class World(RuleBasedStateMachine):
         decision = decide(self.observe(), self.now)
         if decision.publish:
             self.published.append(decision.status.attempt)
+            number = MessageNumber(decision.status.attempt, decision.status.dispatch)
+            self.newest, self.queued_as = (number, self.spec.priority), self.spec.priority
+            # What agents were told to drop is never what was published last.
+            assert (newest_message(decision.status) or number) <= number
         before, self.status = self.status, decision.status
         self.inbox.clear()
+        if self.status.phase == TaskPhase.QUEUED:
+            assert self.newest is not None
+            assert self.newest[1] == self.spec.priority
         # Nobody but its own operator changes who has an attempt.
         if self.status.attempt == before.attempt and before.agent_instance is not None:
             assert self.status.agent_instance == before.agent_instance
@@ -140,12 +152,22 @@ class World(RuleBasedStateMachine):
         """Replies whose effect was not written were not acknowledged: they come again."""
         self.status = self.written
         self.inbox = list(self.said)
+        known = self.written.observed_generation == self.generation
+        self.queued_as = self.spec.priority if known else None
         self.reconcile()
 
     @rule(mode=st.sampled_from(list(CancelMode)))
     def somebody_cancels(self, mode: CancelMode) -> None:
         if self.spec.cancel != CancelMode.IMMEDIATE:
             self.spec = self.spec.model_copy(update={"cancel": mode})
+            self.generation += 1
+
+    @precondition(lambda self: self.written.phase in (None, TaskPhase.PENDING, TaskPhase.QUEUED))
+    @rule(priority=st.sampled_from(list(Priority)))
+    def somebody_changes_the_priority(self, priority: Priority) -> None:
+        if priority != self.spec.priority:
+            self.spec = self.spec.model_copy(update={"priority": priority})
+            self.generation += 1
 
     @invariant()
     def what_was_written_as_final_stays(self) -> None:
