@@ -116,7 +116,7 @@ RESOURCES = (
 def crd(resource: Resource) -> dict[str, Any]:
     """Return the CustomResourceDefinition of ``resource``."""
     spec, status = structural_schema(resource.spec), structural_schema(resource.status, defaults=False)
-    schema = {
+    schema: dict[str, Any] = {
         "type": "object",
         "description": resource.description,
         "required": ["spec"],

@@ -28,6 +28,7 @@ from harebell_bus.topology import (
 )
 
 from . import metrics
+from .recording import begin_recording
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,9 @@ HeartbeatHandler = Callable[[Heartbeat], None]
 class Broker:
     """Keeps the operator connected. :attr:`error` says why it is not."""
 
-    def __init__(self, settings: BrokerSettings, name: str) -> None:
+    def __init__(self, settings: BrokerSettings, name: str, *, record_heartbeats: bool) -> None:
         self._link = Link(settings, name)
+        self._record_heartbeats = record_heartbeats
         self.publisher = Publisher()
         self._declared: set[str] = set()
         self._waiting: dict[str, tuple[int, float]] = {}
@@ -146,6 +148,7 @@ class Broker:
         await replies.set_qos(prefetch_count=REPLIES_PREFETCH)
         await heartbeats.set_qos(prefetch_count=HEARTBEATS_PREFETCH)
         await declare(publishing, base_topology())
+        recording = await begin_recording(connection, heartbeats=self._record_heartbeats)
         self._connection = connection
         self.publisher.attach(publishing)
         metrics.BROKER_CONNECTED.set(1)
@@ -170,6 +173,7 @@ class Broker:
             on_connected()
             await _any_closed(publishing, replies, heartbeats)
         finally:
+            recording.cancel()
             self.publisher.detach()
             self._connection = None
             self.hearing_since = None

@@ -78,7 +78,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     agent_queue: WorkQueue[str] = WorkQueue()
     announcement_queue: WorkQueue[str] = WorkQueue()
     kube = Kube(api, settings.namespace)
-    broker = Broker(settings.broker, settings.identity)
+    broker = Broker(settings.broker, settings.identity, record_heartbeats=settings.record_heartbeats)
     standings = Standings(store, announcement_queue, broker, _now)
     agents = AgentReconciler(
         store,
@@ -177,7 +177,8 @@ def main() -> None:
         description="Reconciles harebell's Tasks, Agents and Announcements against RabbitMQ.",
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), "
-        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), "
+        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_RECORD_HEARTBEATS (false), "
+        "HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), "
         "HAREBELL_LOG_LEVEL (INFO), "
         "and KUBECONFIG outside a cluster.",
     )
