@@ -131,7 +131,6 @@ class Archiver:
     async def _read(self, connection: AbstractConnection, database: Database, stand: Stand) -> Stand:
         """Archive one stream. Returns where the archive stands when it has turned out to be another one."""
         position = stand.position
-        messages = await stream.count(connection)
         begin = "first" if position.begin is None else position.begin
         async with stream.reading(connection, begin) as reader:
             await self._partitions(database)
@@ -151,7 +150,7 @@ class Archiver:
                     await reader.acknowledge(delivered)
                 else:
                     idle += 1
-                    if first and await self._is_shorter(connection, stand, messages):
+                    if first and await self._is_shorter(connection, stand):
                         return stand
                     if idle > 1 and self._state.lag:
                         raise StreamError("the stream has messages that do not come")
@@ -159,8 +158,9 @@ class Archiver:
                     await self._partitions(database)
                     ticked = clock()
 
-    async def _is_shorter(self, connection: AbstractConnection, stand: Stand, messages: int) -> bool:
+    async def _is_shorter(self, connection: AbstractConnection, stand: Stand) -> bool:
         """Nothing came, though the last message archived should have: is this another, shorter stream?"""
+        messages = await stream.count(connection)
         first_offset = await stream.peek(connection, "first")
         return first_offset is not None and is_shorter(stand.position, first_offset, messages)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
 from harebell_bus.history import HISTORY_STREAM
 
@@ -39,14 +39,14 @@ class Delivery:
 class Reader:
     """A consumer that has begun. See :func:`reading`."""
 
-    def __init__(self, channel: AbstractChannel) -> None:
-        self._channel = channel
-        self._delivered: asyncio.Queue[Delivery] = asyncio.Queue()
+    def __init__(self) -> None:
+        self._delivered: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        """None: the consumer has ended, and nothing more will come."""
 
     async def batch(self, seconds: float) -> list[Delivery]:
         """Return the next messages, in order: at least one unless none came in so long; at most BATCH.
 
-        :raises StreamError: the channel is gone.
+        :raises StreamError: nothing more will come; what came last may be lost with it.
         """
         clock = asyncio.get_running_loop().time
         taken: list[Delivery] = []
@@ -54,20 +54,26 @@ class Reader:
         while len(taken) < BATCH:
             try:
                 async with asyncio.timeout_at(until):
-                    taken.append(await self._delivered.get())
+                    delivery = await self._delivered.get()
             except TimeoutError:
                 break
+            if delivery is None:
+                raise StreamError("the broker ended the consumer")
+            taken.append(delivery)
             if len(taken) == 1:
                 until = clock() + LINGER_SECONDS
-        if not taken and self._channel.is_closed:
-            raise StreamError("the channel was closed")
         return taken
 
     async def acknowledge(self, taken: Sequence[Delivery]) -> None:
         """Have the broker send more. It remembers nothing: where to go on is in the database."""
         await taken[-1].message.ack(multiple=True)
 
-    async def _deliver(self, message: AbstractIncomingMessage) -> None:
+    def ended(self, *_: object) -> None:
+        """Take in that nothing more will come."""
+        self._delivered.put_nowait(None)
+
+    async def deliver(self, message: AbstractIncomingMessage) -> None:
+        """Take in a message."""
         self._delivered.put_nowait(Delivery(arrival(message, datetime.now(UTC)), message))
 
 
@@ -84,9 +90,12 @@ async def reading(
     """
     async with connection.channel() as channel:
         await channel.set_qos(prefetch_count=prefetch)
-        reader = Reader(channel)
+        reader = Reader()
+        # As when the stream is deleted: the channel lives on without it.
+        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(reader.ended)
+        channel.close_callbacks.add(reader.ended)
         queue = await channel.get_queue(stream, ensure=False)
-        await queue.consume(reader._deliver, arguments={OFFSET: offset})
+        await queue.consume(reader.deliver, arguments={OFFSET: offset})
         yield reader
 
 
