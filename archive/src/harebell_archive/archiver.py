@@ -88,10 +88,12 @@ class Archiver:
                     raise
                 # Why is what the work found out.
                 self._state.seen(None)
-            try:
-                await self._report(connection)
-            except (AMQPError, ChannelInvalidStateError, BusError) as error:
-                logger.info("not reported: %s", describe(error))
+            # One that stands by says nothing: the newest report counts, and is to be of who archives.
+            if self._state.name != ArchiverState.STANDBY:
+                try:
+                    await self._report(connection)
+                except (AMQPError, ChannelInvalidStateError, BusError) as error:
+                    logger.info("not reported: %s", describe(error))
             await asyncio.sleep(LOOK_SECONDS)
 
     # ---- the work --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from harebell_bus.codec import decode_heartbeat, decode_reply
 from harebell_bus.declare import declare
 from harebell_bus.envelopes import Heartbeat, Reply
 from harebell_bus.errors import BrokerUnavailableError, BusError, UnreadableMessageError
-from harebell_bus.link import Link, describe
+from harebell_bus.link import Link, describe, version
 from harebell_bus.publisher import Publisher
 from harebell_bus.settings import BrokerSettings
 from harebell_bus.topology import (
@@ -28,7 +28,7 @@ from harebell_bus.topology import (
 )
 
 from . import metrics
-from .recording import begin_recording
+from .recording import ReportHandler, begin_recording
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ class Broker:
         self._declared: set[str] = set()
         self._waiting: dict[str, tuple[int, float]] = {}
         self._connection: AbstractConnection | None = None
+        self.version: str | None = None
+        """What the broker said at the last connect."""
         self.hearing_since: datetime | None = None
         """Since when replies and heartbeats arrive; None while they cannot."""
         self._background: set[asyncio.Task[None]] = set()
@@ -61,12 +63,16 @@ class Broker:
         return None if self.publisher.attached else (self._link.error or "connecting")
 
     async def run(
-        self, on_reply: ReplyHandler, on_heartbeat: HeartbeatHandler, on_connected: Callable[[], None]
+        self,
+        on_reply: ReplyHandler,
+        on_heartbeat: HeartbeatHandler,
+        on_report: ReportHandler,
+        on_connected: Callable[[], None],
     ) -> None:
         """Stay connected until cancelled. The handlers must not raise, except for unreadable content."""
 
         async def session(connection: AbstractConnection) -> None:
-            await self._session(connection, on_reply, on_heartbeat, on_connected)
+            await self._session(connection, on_reply, on_heartbeat, on_report, on_connected)
 
         await self._link.run(session)
 
@@ -140,15 +146,17 @@ class Broker:
         connection: AbstractConnection,
         on_reply: ReplyHandler,
         on_heartbeat: HeartbeatHandler,
+        on_report: ReportHandler,
         on_connected: Callable[[], None],
     ) -> None:
+        self.version = version(connection)
         publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
         replies = await connection.channel()
         heartbeats = await connection.channel()
         await replies.set_qos(prefetch_count=REPLIES_PREFETCH)
         await heartbeats.set_qos(prefetch_count=HEARTBEATS_PREFETCH)
         await declare(publishing, base_topology())
-        recording = await begin_recording(connection, heartbeats=self._record_heartbeats)
+        recording = await begin_recording(connection, on_report, heartbeats=self._record_heartbeats)
         self._connection = connection
         self.publisher.attach(publishing)
         metrics.BROKER_CONNECTED.set(1)

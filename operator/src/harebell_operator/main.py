@@ -23,6 +23,7 @@ from . import watch
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
 from .broker import Broker
+from .bus import BusReconciler
 from .commands import send_query
 from .kube import Kube, api_client
 from .leadership import LeadershipLostError, lead
@@ -95,6 +96,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     announcements = AnnouncementReconciler(
         store, announcement_queue, kube, standings, agents, _now, settings.offline_after
     )
+    bus = BusReconciler(kube, broker, _now, archive_expected=settings.archive)
     resync = Resync(store, kube, tasks, agents, announcements)
 
     def on_connected() -> None:
@@ -111,7 +113,8 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
     async with asyncio.TaskGroup() as group:
         running = [
-            group.create_task(broker.run(tasks.heard, agents.heard, on_connected), name="broker"),
+            group.create_task(broker.run(tasks.heard, agents.heard, bus.heard, on_connected), name="broker"),
+            group.create_task(bus.run(), name="bus"),
             group.create_task(resync.run(), name="resync"),
             *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
             *(group.create_task(agent_queue.work(agents.reconcile)) for _ in range(AGENT_WORKERS)),
@@ -177,7 +180,7 @@ def main() -> None:
         description="Reconciles harebell's Tasks, Agents and Announcements against RabbitMQ.",
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), "
-        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_RECORD_HEARTBEATS (false), "
+        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_RECORD_HEARTBEATS (false), HAREBELL_ARCHIVE (true), "
         "HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), "
         "HAREBELL_LOG_LEVEL (INFO), "
         "and KUBECONFIG outside a cluster.",

@@ -27,6 +27,8 @@ class Settings(BaseModel):
     offline_seconds: Annotated[float, Field(gt=0)] = 180
     record_heartbeats: bool = False
     """Whether the history holds heartbeats too."""
+    archive: bool = True
+    """Whether there is to be an archiver."""
     lease: str | None = None
     """Name of the Lease that decides which of several replicas works; None: this is the only one."""
     port: Annotated[int, Field(ge=0, le=65535)] = 9090
@@ -46,6 +48,7 @@ class Settings(BaseModel):
             "heartbeat_seconds": "HAREBELL_HEARTBEAT_SECONDS",
             "offline_seconds": "HAREBELL_OFFLINE_SECONDS",
             "record_heartbeats": "HAREBELL_RECORD_HEARTBEATS",
+            "archive": "HAREBELL_ARCHIVE",
             "lease": "HAREBELL_LEASE",
             "port": "HAREBELL_PORT",
             "log_level": "HAREBELL_LOG_LEVEL",

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -75,10 +76,12 @@ class Archivers:
         )
 
     def get(self, path: str, name: str = "archiver") -> str:
-        """Return what one answers over HTTP; empty while it does not."""
+        """Return what one answers over HTTP, or why it does not."""
         try:
             with urlopen(f"http://127.0.0.1:{self.ports[name]}{path}", timeout=5) as answer:
                 return str(answer.read().decode())
+        except HTTPError as error:
+            return str(error.read().decode())
         except OSError as error:
             return str(error)
 

