@@ -108,13 +108,12 @@ def test_however_it_is_cut_and_begun_again_everything_is_taken_once(
     records: list[bool], cuts: list[int], data: st.DataObject
 ) -> None:
     """True: a message; False: a record of the broker's own. Two of those never follow one another."""
-    offsets, offset = [], 0
-    for is_message in [*records, True]:
-        if is_message or (offsets and offsets[-1] == offset - 1):
+    offsets: list[int] = []
+    for offset, is_message in enumerate([*records, True]):
+        if is_message or (offset and (not offsets or offsets[-1] != offset - 1)):
             offsets.append(offset)
-        offset += 1
     stream = [message(n) for n in offsets]
-    position, archived = Position(), []
+    position, archived = Position(), list[int]()
     for cut in [*cuts, len(stream) + 1]:
         begin = position.begin
         rest = [m for m in stream if begin is None or m.offset >= begin]
