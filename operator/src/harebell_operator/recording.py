@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 HEAD_START_SECONDS = 5.0
 """How long work waits for the history at most, so that in the usual case nothing goes unrecorded."""
 DECLARE_SECONDS = 30.0
-RENEW_SECONDS = 60.0
+RENEW_SECONDS = 30.0
 """How often everything is declared and consumed again: what somebody deleted comes back."""
 RETRY_SECONDS = 15.0
 
