@@ -107,9 +107,9 @@ class Archiver:
             try:
                 async with open_database(self._database_url()) as database:
                     await self._archive(connection, database)
-            except StandbyError as error:
+            except (StandbyError, PositionLostError) as error:
                 self._state.enter(ArchiverState.STANDBY, str(error))
-            except (DatabaseUnavailableError, PositionLostError) as error:
+            except DatabaseUnavailableError as error:
                 self._state.enter(ArchiverState.POSTGRESQL_UNREACHABLE, str(error))
             except (AMQPError, ChannelInvalidStateError, StreamError) as error:
                 if connection.is_closed:
@@ -168,19 +168,20 @@ class Archiver:
 
     async def _write(self, database: Database, stand: Stand, taken: Taken) -> Stand:
         """Make what was taken the archive's, and known to everybody."""
-        total, refused = await database.write(stand.position, taken.arrivals, taken.gaps, taken.position)
+        written = await database.write(stand.position, taken.arrivals, taken.gaps, taken.position)
         now = self._clock()
         lost = sum(gap.messages or 0 for gap in taken.gaps)
         stand = replace(
             stand,
             position=taken.position,
-            messages=total,
+            messages=written.messages,
+            last_time=written.last_time,
             gap_messages=stand.gap_messages + lost,
             last_gap_at=now if taken.gaps else stand.last_gap_at,
         )
         self._state.stand = stand
         metrics.MESSAGES.inc(len(taken.arrivals))
-        metrics.REFUSED.inc(refused)
+        metrics.REFUSED.inc(written.refused)
         metrics.GAP_MESSAGES.inc(lost)
         for gap in taken.gaps:
             metrics.GAPS.labels(gap.reason.value).inc()

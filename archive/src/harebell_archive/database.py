@@ -39,10 +39,20 @@ class Stand:
 
     position: Position
     messages: int = 0
-    gaps: int = 0
     gap_messages: int = 0
     last_gap_at: datetime | None = None
     last_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a transaction has brought about."""
+
+    messages: int
+    """Ever archived."""
+    last_time: datetime | None
+    refused: int
+    """Rows of this transaction that PostgreSQL refused at first; they hold their bodies as they came."""
 
 
 class Database:
@@ -66,7 +76,6 @@ class Database:
             return Stand(
                 Position(found["epoch"], found["next_offset"], found["digest"]),
                 found["messages"],
-                found["gaps"],
                 found["gap_messages"],
                 found["last_gap_at"],
                 found["last_time"],
@@ -74,11 +83,8 @@ class Database:
 
     async def write(
         self, before: Position, arrivals: Sequence[Arrival], gaps: Sequence[Gap], now: Position
-    ) -> tuple[int, int]:
+    ) -> Written:
         """Add rows and gaps and move the position, all or nothing.
-
-        Returns the number of messages ever archived, and of rows now written whose content PostgreSQL
-        refused: those hold their bodies as they came.
 
         :raises PositionLostError: the position is not at ``before``; nothing was written.
         """
@@ -86,7 +92,7 @@ class Database:
         with _translated():
             async with self._connection.transaction():
                 # First of all, because it locks: whoever else writes waits here, and then finds it moved.
-                total = await self._connection.fetchval(
+                moved = await self._connection.fetchrow(
                     QUERIES["advance"],
                     self._stream,
                     before.epoch,
@@ -97,7 +103,7 @@ class Database:
                     max((r.time for r in rows), default=None),
                     len(rows),
                 )
-                if total is None:
+                if moved is None:
                     raise PositionLostError("another archiver has moved the position")
                 for gap in gaps:
                     await self._connection.execute(
@@ -110,7 +116,8 @@ class Database:
                     )
                 for day in {r.time.date() for r in rows}:
                     await self._connection.execute(QUERIES["make_partition"], day)
-                return int(total), await self._insert(rows, arrivals)
+                refused = await self._insert(rows, arrivals)
+            return Written(moved["messages"], moved["last_time"], refused)
 
     async def _insert(self, rows: Sequence[Row], arrivals: Sequence[Arrival]) -> int:
         """Insert rows within a transaction; those that are refused, as they came. Returns how many."""

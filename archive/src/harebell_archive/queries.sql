@@ -29,11 +29,10 @@ ON CONFLICT DO NOTHING
 -- name: position
 SELECT
     p.epoch, p.next_offset, p.digest, p.messages, p.last_time,
-    g.gaps, g.gap_messages, g.last_gap_at
+    g.gap_messages, g.last_gap_at
 FROM harebell.archive_position AS p
 CROSS JOIN LATERAL (
     SELECT
-        count(*) AS gaps,
         coalesce(sum(messages), 0)::bigint AS gap_messages,
         max(noticed_at) AS last_gap_at
     FROM harebell.archive_gaps
@@ -45,11 +44,10 @@ WHERE p.stream = $1
 UPDATE harebell.archive_position
 SET epoch = $4, next_offset = $5, digest = $6, last_time = coalesce($7, last_time), messages = messages + $8
 WHERE stream = $1 AND epoch = $2 AND next_offset = $3
-RETURNING messages
+RETURNING messages, last_time
 
 -- name: record_gap
 INSERT INTO harebell.archive_gaps (stream, epoch, first_offset, messages, reason) VALUES ($1, $2, $3, $4, $5)
-RETURNING noticed_at
 
 -- name: make_partition
 SELECT harebell.make_partition($1)

@@ -40,13 +40,13 @@ class Reader:
     """A consumer that has begun. See :func:`reading`."""
 
     def __init__(self) -> None:
-        self._delivered: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        self._delivered: asyncio.Queue[tuple[AbstractIncomingMessage, datetime] | None] = asyncio.Queue()
         """None: the consumer has ended, and nothing more will come."""
 
     async def batch(self, seconds: float) -> list[Delivery]:
         """Return the next messages, in order: at least one unless none came in so long; at most BATCH.
 
-        :raises StreamError: nothing more will come; what came last may be lost with it.
+        :raises StreamError: nothing more will come, or what came is not of a stream.
         """
         clock = asyncio.get_running_loop().time
         taken: list[Delivery] = []
@@ -54,12 +54,13 @@ class Reader:
         while len(taken) < BATCH:
             try:
                 async with asyncio.timeout_at(until):
-                    delivery = await self._delivered.get()
+                    delivered = await self._delivered.get()
             except TimeoutError:
                 break
-            if delivery is None:
+            if delivered is None:
                 raise StreamError("the broker ended the consumer")
-            taken.append(delivery)
+            message, at = delivered
+            taken.append(Delivery(arrival(message, at), message))
             if len(taken) == 1:
                 until = clock() + LINGER_SECONDS
         return taken
@@ -74,7 +75,7 @@ class Reader:
 
     async def deliver(self, message: AbstractIncomingMessage) -> None:
         """Take in a message."""
-        self._delivered.put_nowait(Delivery(arrival(message, datetime.now(UTC)), message))
+        self._delivered.put_nowait((message, datetime.now(UTC)))
 
 
 @asynccontextmanager

@@ -45,9 +45,7 @@ async def test_the_bus_tells_how_the_archive_does(
 
     async def counted() -> bool:
         archive = kubectl.get("bus", "harebell")["status"]["archive"]
-        return (
-            int(archive["archivedMessages"]) == await database.count() >= 20 and archive["lagMessages"] == 0
-        )
+        return archive["archivedMessages"] == await database.count() and "lastArchivedTime" in archive
 
     await eventually("the figures", counted, 60)
     async with connection.channel() as channel:

@@ -110,7 +110,7 @@ def test_a_report_says_what_is_known() -> None:
     early = report(state, archiver, NOW)
     assert (early.state, early.lag_messages, early.archived_messages) == (ArchiverState.STARTING, None, None)
     state.enter(ArchiverState.ARCHIVING)
-    state.stand = Stand(Position(1, 10, b"d"), 9, 1, 5, NOW, NOW)
+    state.stand = Stand(Position(1, 10, b"d"), 9, 5, NOW, NOW)
     state.seen(14)
     later = report(state, archiver, NOW)
     assert (later.lag_messages, later.archived_messages, later.gap_messages) == (5, 9, 5)
