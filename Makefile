@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-MEMBERS := crds bus operator api agent-image
+MEMBERS := crds bus operator archive api agent-image
 LOCK = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
 	--no-emit-package harebell-crds --no-emit-package harebell-bus
 
@@ -28,7 +28,7 @@ venv: $(VENV)/.ready ## the development environment, from the lock file
 .PHONY: lock
 lock: | $(BIN)/uv ## write requirements/*.txt anew
 	$(LOCK) --group pyproject.toml:dev --extra generate $(MEMBERS:%=%/pyproject.toml) -o requirements/dev.txt
-	$(LOCK) operator/pyproject.toml api/pyproject.toml -o requirements/control-plane.txt
+	$(LOCK) operator/pyproject.toml archive/pyproject.toml api/pyproject.toml -o requirements/control-plane.txt
 	$(LOCK) agent-image/pyproject.toml -o requirements/agent.txt
 
 # ---- checks ----------------------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ import yaml
 from cryptography import x509
 
 from harebell_bus.permissions import (
+    ARCHIVER_USER,
     OPERATOR_USER,
-    Permissions,
     agent_permissions,
     agent_user,
+    archiver_permissions,
     operator_permissions,
 )
 from harebell_bus.topology import Exchange, base_topology
@@ -54,6 +55,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         },
         "operator": {"existingAmqpCertSecret": "my-client"},
         "agentDefaults": {"existingAmqpCertSecret": "my-client"},
+        "archiver": {"existingAmqpCertSecret": "my-client"},
     },
     "pools": {
         "imagePullSecrets": [{"name": "registry"}],
@@ -208,6 +210,8 @@ def test_rights() -> None:
         "harebell.dev/agents": look | change,
         "harebell.dev/announcements": look,
         "harebell.dev/announcements/status": {"patch"},
+        "harebell.dev/buses": {"get", "create"},
+        "harebell.dev/buses/status": {"patch"},
         "harebell.dev/tasks/status": {"patch"},
         "harebell.dev/agents/status": {"patch"},
         "pods": look,
@@ -266,6 +270,7 @@ def test_nothing_else_is_cluster_scoped_or_elsewhere(variant: str) -> None:
             "existingAmqpCertSecret of",
         ),
         ({"api": {"ingress": {"path": "/"}}}, "path"),
+        ({"archiver": {"retentionDays": 0}}, "retentionDays"),
         ({"logLevel": "verbose"}, "logLevel"),
     ],
 )
@@ -299,7 +304,8 @@ def test_images() -> None:
         return {name.removeprefix("bell-harebell-"): c["image"] for name, c in containers(render(values))}
 
     plain = images({})
-    assert plain["operator/operator"] == plain["operator/api"] == "harebell/control-plane:0.1.0"
+    for container in ("operator/operator", "operator/api", "archiver/archiver"):
+        assert plain[container] == "harebell/control-plane:0.1.0"
     assert plain["agent-text/agent"] == "harebell/agent:0.1.0"
     assert plain["rabbitmq/rabbitmq"] == "rabbitmq:4.3"
     assert plain["postgresql/postgresql"] == "postgres:17"
@@ -314,7 +320,11 @@ def test_external_services() -> None:
     assert not of_kind(resources, "StatefulSet", "Secret", "ConfigMap")
     for name in pods(resources):
         assert amqp_files(resources, name) == {"url": "my-broker/url", "ca.crt": "my-broker/ca.pem"}, name
-    for container in ("bell-harebell-operator/operator", "bell-harebell-agent-text/agent"):
+    for container in (
+        "bell-harebell-operator/operator",
+        "bell-harebell-agent-text/agent",
+        "bell-harebell-archiver/archiver",
+    ):
         assert environment(resources, container)["HAREBELL_AMQP_CA_FILE"] == "/etc/harebell/amqp/ca.crt"
 
 
@@ -337,10 +347,17 @@ def amqp_secrets(resources: list[dict[str, Any]]) -> dict[str, str]:
 def test_agents_may_have_credentials_of_their_own_for_an_external_broker() -> None:
     agents = {"text": {"existingAmqpSecret": "my-text"}, "infra": {}}
     everywhere = {"agentDefaults": {"existingAmqpSecret": "my-agents"}}
+    archiver = {"archiver": {"existingAmqpSecret": "my-archiver"}}
+    shared = {"operator": "my-broker", "archiver": "my-broker"}
     some = amqp_secrets(render(EXTERNAL | {"agents": agents}))
-    assert some == {"operator": "my-broker", "agent-text": "my-text", "agent-infra": "my-broker"}
-    every = amqp_secrets(render(EXTERNAL | everywhere | {"agents": agents}))
-    assert every == {"operator": "my-broker", "agent-text": "my-text", "agent-infra": "my-agents"}
+    assert some == shared | {"agent-text": "my-text", "agent-infra": "my-broker"}
+    every = amqp_secrets(render(EXTERNAL | everywhere | archiver | {"agents": agents}))
+    assert every == {
+        "operator": "my-broker",
+        "archiver": "my-archiver",
+        "agent-text": "my-text",
+        "agent-infra": "my-agents",
+    }
 
 
 def test_each_component_mounts_its_own_credentials_only() -> None:
@@ -349,6 +366,7 @@ def test_each_component_mounts_its_own_credentials_only() -> None:
     mounted = amqp_secrets(resources)
     assert mounted == {
         "operator": "bell-harebell-amqp-operator",
+        "archiver": "bell-harebell-amqp-archiver",
         "agent-infra": "bell-harebell-amqp-agent-infra",
         "agent-text": "bell-harebell-amqp-agent-text",
         # Pools of the same type share a user.
@@ -378,7 +396,7 @@ def definitions(resources: list[dict[str, Any]]) -> dict[str, Any]:
 def test_users_of_the_broker_are_those_of_the_bus(variant: str, types: list[str]) -> None:
     resources = render(VARIANTS[variant])
     defined = definitions(resources)
-    expected: dict[str, Permissions] = {OPERATOR_USER: operator_permissions()}
+    expected = {OPERATOR_USER: operator_permissions(), ARCHIVER_USER: archiver_permissions()}
     expected |= {agent_user(each): agent_permissions(each) for each in types}
     assert defined["vhosts"] == [{"name": "harebell"}]
     (exchange,) = defined["exchanges"]
@@ -436,7 +454,7 @@ def test_generated_secrets() -> None:
     )
     users = [secret["stringData"]["password"] for name, secret in secrets.items() if "amqp-" in name]
     made = [*users, broker["erlang-cookie"], database["password"], keys]
-    assert len(users) == 3
+    assert len(users) == 4
     assert len(set(made)) == len(made)
     assert min(map(len, made)) >= 32
 
@@ -544,6 +562,7 @@ def test_client_certificates() -> None:
     given = {
         "operator": {"existingAmqpCertSecret": "my-op"},
         "agentDefaults": {"existingAmqpCertSecret": "my-a"},
+        "archiver": {"existingAmqpCertSecret": "my-ar"},
     }
     for values in (given, EXTERNAL | given, made | given):
         assert (files(values, "operator"), files(values, "agent-text")) == (of("my-op"), of("my-a"))
@@ -632,6 +651,28 @@ def test_the_ingress_shows_the_api_and_nothing_else() -> None:
     assert backend["port"] == {"name": service["spec"]["ports"][0]["name"]}
 
 
+@pytest.mark.parametrize("variant", ["default", "external"])
+def test_the_archiver_knows_broker_and_database(variant: str) -> None:
+    resources = render(VARIANTS[variant] | {"archiver": {"retentionDays": 30}})
+    name = "bell-harebell-archiver"
+    database = "my-database" if variant == "external" else "bell-harebell-postgresql"
+    (volume,) = (v for v in pods(resources)[name]["spec"]["volumes"] if v["name"] == "database")
+    assert volume["secret"]["secretName"] == database
+    env = environment(resources, f"{name}/archiver")
+    assert env["HAREBELL_DATABASE_URL_FILE"] == "/etc/harebell/database/url"
+    assert env["HAREBELL_RETENTION_DAYS"] == "30"
+    assert of_kind(resources, "Deployment")[name]["spec"]["strategy"] == {"type": "Recreate"}
+    operator = environment(resources, "bell-harebell-operator/operator")
+    assert (operator["HAREBELL_ARCHIVE"], operator["HAREBELL_RECORD_HEARTBEATS"]) == ("true", "false")
+
+
+def test_without_postgresql_there_is_no_archiver() -> None:
+    resources = render({"postgresql": {"embedded": {"enabled": False}}})
+    assert not [name for name in pods(resources) if "archiver" in name]
+    assert environment(resources, "bell-harebell-operator/operator")["HAREBELL_ARCHIVE"] == "false"
+    assert ARCHIVER_USER not in {user["name"] for user in definitions(resources)["users"]}
+
+
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_rabbitmq(replicas: int) -> None:
     limits = {"limits": {"memory": "1Gi"}}
@@ -695,6 +736,6 @@ def test_admission_policy() -> None:
     assert not of_kind(render({"admissionPolicy": {"enabled": False}}), *kinds)
 
 
-@pytest.mark.parametrize("name", ["agents.yaml", "announcements.yaml", "tasks.yaml"])
+@pytest.mark.parametrize("name", ["agents.yaml", "announcements.yaml", "buses.yaml", "tasks.yaml"])
 def test_definitions_are_the_generated_ones(name: str) -> None:
     assert (CHART / "crds" / name).read_bytes() == (REPOSITORY / "crds" / name).read_bytes()

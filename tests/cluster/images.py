@@ -37,7 +37,10 @@ class Product:
 COMMON = ("pyproject.toml", "crds", "bus", "requirements")
 PRODUCTS = (
     Product(
-        "CONTROL_PLANE_IMAGE", "harebell/control-plane", "operator/Dockerfile", (*COMMON, "operator", "api")
+        "CONTROL_PLANE_IMAGE",
+        "harebell/control-plane",
+        "operator/Dockerfile",
+        (*COMMON, "operator", "archive", "api"),
     ),
     Product("AGENT_IMAGE", "harebell/agent", "agent-image/Dockerfile", (*COMMON, "agent-image")),
 )

@@ -75,6 +75,17 @@ class Processes:
         finally:
             supervisor.end()
 
+    def archiver(self, name: str, amqp_url: str, database_url: str, **environment: str) -> Process:
+        """Start an archiver."""
+        return self._start(
+            "harebell_archive",
+            name,
+            HAREBELL_AMQP_URL=amqp_url,
+            HAREBELL_DATABASE_URL=database_url,
+            POD_NAME=name,
+            **environment,
+        )
+
     def _start(self, module: str, name: str, **environment: str) -> Process:
         log = self.folder / f"{name}-{len(self.started)}.log"
         with log.open("wb") as output:

@@ -53,13 +53,17 @@ class Vhost:
     def agent_url(self, agent_type: str) -> str:
         """Return the URL for agents of a type; the first call for a type makes their user."""
         if agent_type not in self.agent_urls:
-            # Users belong to the whole broker, and other suites have agents of the same type.
-            user, password = f"{self.name}-agent-{agent_type}", uuid4().hex
-            definitions = granted(self.name, user, agent_permissions(agent_type))
-            define(self.kubectl, users=[{"name": user, "password": password, "tags": []}], **definitions)
-            address = self.operator_url.rsplit("@", 1)[1]
-            self.agent_urls[agent_type] = f"amqp://{user}:{password}@{address}"
+            permissions = agent_permissions(agent_type)
+            self.agent_urls[agent_type] = self.user_url(f"agent-{agent_type}", permissions)
         return self.agent_urls[agent_type]
+
+    def user_url(self, name: str, permissions: Permissions) -> str:
+        """Make a user of this virtual host and return its URL."""
+        # Users belong to the whole broker, and other suites have some of the same name.
+        user, password = f"{self.name}-{name}", uuid4().hex
+        definitions = granted(self.name, user, permissions)
+        define(self.kubectl, users=[{"name": user, "password": password, "tags": []}], **definitions)
+        return f"amqp://{user}:{password}@{self.operator_url.rsplit('@', 1)[1]}"
 
 
 @dataclass(frozen=True)

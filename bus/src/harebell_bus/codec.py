@@ -4,7 +4,7 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from .envelopes import Command, Heartbeat, Message, Reply, Work
+from .envelopes import ArchiveReport, Command, Heartbeat, Message, Reply, Work
 from .errors import UnreadableMessageError
 
 CONTENT_TYPE: Final = "application/json"
@@ -15,6 +15,7 @@ _REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 _WORK = TypeAdapter(Work)
 _HEARTBEAT = TypeAdapter(Heartbeat)
+_ARCHIVE_REPORT = TypeAdapter(ArchiveReport)
 
 
 def encode(message: Message) -> bytes:
@@ -43,6 +44,11 @@ def decode_command(body: bytes) -> Command:
 def decode_heartbeat(body: bytes) -> Heartbeat:
     """Read a heartbeat. :raises UnreadableMessageError: see :func:`decode_work`."""
     return _decode(_HEARTBEAT, body)
+
+
+def decode_archive_report(body: bytes) -> ArchiveReport:
+    """Read an archiver's report. :raises UnreadableMessageError: see :func:`decode_work`."""
+    return _decode(_ARCHIVE_REPORT, body)
 
 
 def _decode(adapter: TypeAdapter[_T], body: bytes) -> _T:

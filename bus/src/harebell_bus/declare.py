@@ -22,4 +22,8 @@ async def declare(channel: AbstractChannel, topology: Topology) -> dict[str, Abs
         await queues[binding.queue].bind(
             binding.exchange, routing_key=binding.routing_key, arguments=dict(binding.arguments)
         )
+    for binding in topology.unbindings:
+        await queues[binding.queue].unbind(
+            binding.exchange, routing_key=binding.routing_key, arguments=dict(binding.arguments)
+        )
     return queues

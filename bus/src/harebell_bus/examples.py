@@ -6,6 +6,8 @@ from typing import Final
 from .envelopes import (
     AgentRef,
     Announcement,
+    ArchiveReport,
+    ArchiverState,
     Cancelled,
     CancelMode,
     CancelTask,
@@ -81,6 +83,15 @@ EXAMPLES: tuple[Message, ...] = (
         pod=PodRef(
             namespace="team-a", name=_AGENT.id, uid="e4d3c2b1-a0f9-4e8d-8c7b-6a5f4e3d2c1b", node_name="node-1"
         ),
+    ),
+    ArchiveReport(
+        archiver=AgentRef(id="harebell-archiver-5d8-q7k", instance="5f0c7d6e-1b2a-4c3d-8e9f-0a1b2c3d4e5f"),
+        at=_AT,
+        state=ArchiverState.ARCHIVING,
+        lag_messages=0,
+        archived_messages=1204,
+        gap_messages=0,
+        last_archived_time=_AT,
     ),
     Welcome(instance=_AGENT.instance, work_queues=work_queue_names("text"), heartbeat_seconds=60),
     CancelTask(task=_TASK, attempt=1, mode=CancelMode.GRACEFUL, reason="the Task was cancelled"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from .envelopes import Command, Heartbeat, Query, Reply, Work
+from .envelopes import ArchiveReport, Command, Heartbeat, Query, Reply, Work
+from .history import HISTORY_EXCHANGE, HISTORY_INTAKE, HISTORY_STREAM, REPORTS_EXCHANGE, REPORTS_QUEUE
 from .topology import (
     AGENT_TYPE_HEADER,
     ANNOUNCEMENTS_EXCHANGE,
@@ -34,6 +35,7 @@ class Party(StrEnum):
 
     OPERATOR = "operator"
     AGENT = "agent"
+    ARCHIVER = "archiver"
     PERSON = "person"
     """Somebody who looks into a queue that no program reads."""
 
@@ -81,6 +83,8 @@ SENDING: Mapping[str, Sending] = {
         Work,
         (REASON_HEADER, AGENT_TYPE_HEADER, *_TASK_HEADERS),
     ),
+    HISTORY_EXCHANGE: Sending("Copies of all messages, put here by the broker out of the intake.", (), None),
+    REPORTS_EXCHANGE: Sending("How the archive does.", (Party.ARCHIVER,), ArchiveReport),
 }
 """By exchange. What a queue dead-letters to an exchange comes on top."""
 
@@ -103,6 +107,17 @@ RECEIVING: tuple[Receiving, ...] = (
         Party.AGENT,
         acknowledged=False,
     ),
+    Receiving(
+        HISTORY_INTAKE,
+        "Copies of all messages, which the broker moves into the stream as soon as it takes them.",
+        None,
+    ),
+    Receiving(
+        HISTORY_STREAM,
+        "All messages of seven days. The archiver keeps its offset with the rows it writes.",
+        Party.ARCHIVER,
+    ),
+    Receiving(REPORTS_QUEUE, "Reports on the archive. The newest wins.", Party.OPERATOR, acknowledged=False),
     Receiving(DEAD_LETTERS_QUEUE, "Dead letters, for people to look into.", Party.PERSON),
 )
 """By the beginning of a queue's name; the first that fits."""

@@ -8,7 +8,8 @@ begins from nothing.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
@@ -78,10 +79,7 @@ class Link:
 
 def check_version(connection: AbstractConnection) -> None:
     """Refuse a broker older than :data:`.topology.MINIMUM_VERSION`."""
-    transport = connection.transport
-    properties = transport.connection.server_properties if transport else {}
-    text = properties.get("version", "")
-    text = text.decode() if isinstance(text, bytes) else str(text)
+    text, properties = version(connection), _properties(connection)
     parts = text.split(".")
     if properties.get("product") != "RabbitMQ" or not all(p.isdigit() for p in parts[:2]):
         raise UnsupportedBrokerError(
@@ -90,6 +88,17 @@ def check_version(connection: AbstractConnection) -> None:
     if tuple(map(int, parts[:2])) < MINIMUM_VERSION:
         needed = ".".join(map(str, MINIMUM_VERSION))
         raise UnsupportedBrokerError(f"RabbitMQ {text} is too old: harebell needs {needed} or later")
+
+
+def version(connection: AbstractConnection) -> str:
+    """Return the version the broker says it is; empty if it says none."""
+    text = _properties(connection).get("version", "")
+    return text.decode() if isinstance(text, bytes) else str(text)
+
+
+def _properties(connection: AbstractConnection) -> Mapping[str, Any]:
+    transport = connection.transport
+    return transport.connection.server_properties if transport else {}
 
 
 def describe(error: BaseException) -> str:

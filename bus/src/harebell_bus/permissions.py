@@ -10,6 +10,7 @@ The Helm chart creates the users with the same expressions; a test compares the 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .history import HISTORY_EXCHANGE, HISTORY_INTAKE, HISTORY_STREAM, REPORTS_EXCHANGE, REPORTS_QUEUE
 from .topology import (
     ANNOUNCEMENTS_EXCHANGE,
     COMMANDS_EXCHANGE,
@@ -22,6 +23,7 @@ from .topology import (
 )
 
 OPERATOR_USER = "harebell-operator"
+ARCHIVER_USER = "harebell-archiver"
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,24 @@ def agent_user(agent_type: str) -> str:
 
 def operator_permissions() -> Permissions:
     """Return what the operator needs: to declare the topology, to publish work, commands and dead letters,
-    and to read what agents say. Queues of agents are none of its business."""
+    and to read what agents and the archiver say. Queues of agents are none of its business.
+
+    It reads no commands, yet may: who binds a queue to an exchange, as the history's intake is bound to all,
+    needs the right to read there.
+    """
     # Queues have the names of their exchanges, or, for work, begin with them.
-    readable = (WORK_EXCHANGE, REPLIES_EXCHANGE, HEARTBEATS_EXCHANGE, DEAD_LETTERS_EXCHANGE)
-    work_queues = f"{_escaped(WORK_EXCHANGE)}\\..+"
-    everything = _any_of(_literal(*readable, COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE), work_queues)
-    return Permissions(everything, everything, _any_of(_literal(*readable), work_queues))
+    names = (
+        *(WORK_EXCHANGE, REPLIES_EXCHANGE, HEARTBEATS_EXCHANGE, DEAD_LETTERS_EXCHANGE),
+        *(COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE),
+        *(HISTORY_EXCHANGE, HISTORY_INTAKE, REPORTS_EXCHANGE, REPORTS_QUEUE),
+    )
+    everything = _any_of(_literal(*names), f"{_escaped(WORK_EXCHANGE)}\\..+")
+    return Permissions(everything, everything, everything)
+
+
+def archiver_permissions() -> Permissions:
+    """Return what the archiver needs: to read the stream, and to report."""
+    return Permissions("^$", _any_of(_literal(REPORTS_EXCHANGE)), _any_of(_literal(HISTORY_STREAM)))
 
 
 def agent_permissions(agent_type: str) -> Permissions:

@@ -74,6 +74,8 @@ class Topology:
     exchanges: tuple[Exchange, ...] = ()
     queues: tuple[Queue, ...] = ()
     bindings: tuple[Binding, ...] = ()
+    unbindings: tuple[Binding, ...] = ()
+    """Bindings that must not be, of queues in this topology."""
 
 
 def base_topology() -> Topology:

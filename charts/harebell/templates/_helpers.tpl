@@ -17,7 +17,7 @@
 {{- include "harebell.fullname" . }}-rabbitmq
 {{- end }}
 
-{{- /* The Secret with the broker's URL for one component, of (dict "root" $ "component" "operator" or
+{{- /* The Secret with the broker's URL for one component, of (dict "root" $ "component" "operator" "archiver" or
        "agent-TYPE" "given" a Secret named in the values). */}}
 {{- define "harebell.amqpSecret" -}}
 {{- if .given }}
@@ -26,6 +26,15 @@
 {{- include "harebell.fullname" .root }}-amqp-{{ .component }}
 {{- else }}
 {{- required "set rabbitmq.external.existingSecret, or rabbitmq.embedded.enabled=true" .root.Values.rabbitmq.external.existingSecret }}
+{{- end }}
+{{- end }}
+
+{{- /* The Secret with the database's URL; empty: there is no database, and so no archive. */}}
+{{- define "harebell.databaseSecret" -}}
+{{- if .Values.postgresql.embedded.enabled }}
+{{- include "harebell.fullname" . }}-postgresql
+{{- else }}
+{{- .Values.postgresql.external.existingSecret }}
 {{- end }}
 {{- end }}
 
@@ -170,11 +179,16 @@ raft.wal_max_size_bytes = 33554432
 {{- /* The users of the embedded broker: {component: {name, permissions: {configure, write, read}, topics}}.
        The same expressions as in bus/src/harebell_bus/permissions.py, where their reasons are. */}}
 {{- define "harebell.rabbitmqUsers" -}}
-{{- $work := `harebell\.work\..+` }}
-{{- $all := printf `^(harebell\.work|harebell\.replies|harebell\.heartbeats|harebell\.dead-letters|harebell\.commands|harebell\.announcements|%s)$` $work }}
-{{- $heard := printf `^(harebell\.work|harebell\.replies|harebell\.heartbeats|harebell\.dead-letters|%s)$` $work }}
+{{- $names := list `harebell\.work` `harebell\.replies` `harebell\.heartbeats` `harebell\.dead-letters` `harebell\.commands`
+      `harebell\.announcements` `harebell\.history` `harebell\.history\.intake` `harebell\.archive` `harebell\.archive-reports`
+      `harebell\.work\..+` }}
+{{- $all := printf `^(%s)$` (join "|" $names) }}
 {{- $users := dict "operator" (dict "name" "harebell-operator" "topics" list
-      "permissions" (dict "configure" $all "write" $all "read" $heard)) }}
+      "permissions" (dict "configure" $all "write" $all "read" $all)) }}
+{{- if include "harebell.databaseSecret" . }}
+{{- $_ := set $users "archiver" (dict "name" "harebell-archiver" "topics" list
+      "permissions" (dict "configure" "^$" "write" `^(harebell\.archive)$` "read" `^(harebell\.history)$`)) }}
+{{- end }}
 {{- range $type := include "harebell.agentTypes" . | fromJsonArray }}
 {{- $own := printf `harebell\.agent\.%s\..+` $type }}
 {{- $_ := set $users (printf "agent-%s" $type) (dict

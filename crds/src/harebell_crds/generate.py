@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from . import CATEGORY, GROUP, VERSION
 from .agent import AgentSpec, AgentStatus
 from .announcement import AnnouncementSpec, AnnouncementStatus
+from .bus import BusSpec, BusStatus
 from .schema import structural_schema
 from .task import TaskSpec, TaskStatus
 
@@ -108,6 +109,24 @@ RESOURCES = (
             Column("Expires", ".spec.expiresAt", "string"),
             _AGE,
             Column("Message", ".spec.message", priority=1),
+        ),
+    ),
+    Resource(
+        kind="Bus",
+        description="How the parts do that carry and keep messages. The operator makes the only one.",
+        plural="buses",
+        short_names=("hbb",),
+        spec=BusSpec,
+        status=BusStatus,
+        columns=(
+            Column("Broker", ".status.conditions[?(@.type=='BrokerReachable')].reason"),
+            Column("Archive", ".status.conditions[?(@.type=='ArchiveCurrent')].reason"),
+            Column("Lag", ".status.archive.lagMessages", "integer"),
+            Column("Archived", ".status.archive.archivedMessages", "integer"),
+            Column("Missing", ".status.archive.gapMessages", "integer"),
+            Column("Last-Archived", ".status.archive.lastArchivedTime", "date"),
+            Column("Version", ".status.broker.version", priority=1),
+            _AGE,
         ),
     ),
 )

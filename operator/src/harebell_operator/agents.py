@@ -344,6 +344,9 @@ class AgentReconciler:
         self._labelled(entry, body["metadata"])
 
     async def _welcome(self, beat: Heartbeat) -> None:
+        # Anew: an agent whose queue somebody deleted registers again. Publishing would not tell, because the
+        # history takes every message.
+        self._broker.forget_lanes(beat.agent_type)
         await self._broker.ensure_lanes(beat.agent_type)
         entry = self._store.agents.get(beat.agent.id)
         await send_welcome(

@@ -16,7 +16,7 @@ from harebell_bus.declare import declare
 from harebell_bus.envelopes import Heartbeat
 from harebell_bus.errors import BrokerUnavailableError, BusError, UnreadableMessageError
 from harebell_bus.lanes import LANES, Lane, work_queue_name
-from harebell_bus.link import Link, describe
+from harebell_bus.link import Link, describe, version
 from harebell_bus.publisher import Publisher
 from harebell_bus.settings import BrokerSettings
 from harebell_bus.topology import (
@@ -30,6 +30,7 @@ from harebell_bus.topology import (
 
 from . import metrics
 from .decide.observation import Report, Undelivered
+from .recording import ReportHandler, begin_recording
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +46,17 @@ HeartbeatHandler = Callable[[Heartbeat], None]
 class Broker:
     """Keeps the operator connected. :attr:`error` says why it is not."""
 
-    def __init__(self, settings: BrokerSettings, name: str) -> None:
+    def __init__(self, settings: BrokerSettings, name: str, *, record_heartbeats: bool) -> None:
         self._link = Link(settings, name)
+        self._record_heartbeats = record_heartbeats
         self.publisher = Publisher()
         self._declared: set[str] = set()
         """Names of work queues."""
         self._waiting: dict[str, tuple[int, float]] = {}
         """How many messages, and when they were counted, by the queue's name."""
         self._connection: AbstractConnection | None = None
+        self.version: str | None = None
+        """What the broker said at the last connect."""
         self.hearing_since: datetime | None = None
         """Since when replies and heartbeats arrive; None while they cannot."""
         self._background: set[asyncio.Task[None]] = set()
@@ -63,12 +67,16 @@ class Broker:
         return None if self.publisher.attached else (self._link.error or "connecting")
 
     async def run(
-        self, on_reply: ReplyHandler, on_heartbeat: HeartbeatHandler, on_connected: Callable[[], None]
+        self,
+        on_reply: ReplyHandler,
+        on_heartbeat: HeartbeatHandler,
+        on_report: ReportHandler,
+        on_connected: Callable[[], None],
     ) -> None:
         """Stay connected until cancelled. The handlers must not raise, except for unreadable content."""
 
         async def session(connection: AbstractConnection) -> None:
-            await self._session(connection, on_reply, on_heartbeat, on_connected)
+            await self._session(connection, on_reply, on_heartbeat, on_report, on_connected)
 
         await self._link.run(session)
 
@@ -99,6 +107,11 @@ class Broker:
             async with self._channel(f"{name} was not declared") as channel:
                 await declare(channel, lane_topology(agent_type, lane))
             self._declared.add(name)
+
+    def forget_lanes(self, agent_type: str) -> None:
+        """Have all queues of an agent type declared again."""
+        for lane in LANES:
+            self.forget_lane(agent_type, lane)
 
     def forget_lane(self, agent_type: str, lane: Lane) -> None:
         """Have the queue declared again before the next message to it."""
@@ -176,14 +189,17 @@ class Broker:
         connection: AbstractConnection,
         on_reply: ReplyHandler,
         on_heartbeat: HeartbeatHandler,
+        on_report: ReportHandler,
         on_connected: Callable[[], None],
     ) -> None:
+        self.version = version(connection)
         publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
         replies = await connection.channel()
         heartbeats = await connection.channel()
         await replies.set_qos(prefetch_count=REPLIES_PREFETCH)
         await heartbeats.set_qos(prefetch_count=HEARTBEATS_PREFETCH)
         await declare(publishing, base_topology())
+        recording = await begin_recording(connection, on_report, heartbeats=self._record_heartbeats)
         self._connection = connection
         self.publisher.attach(publishing)
         metrics.BROKER_CONNECTED.set(1)
@@ -208,6 +224,7 @@ class Broker:
             on_connected()
             await _any_closed(publishing, replies, heartbeats)
         finally:
+            recording.cancel()
             self.publisher.detach()
             self._connection = None
             self.hearing_since = None

@@ -129,6 +129,17 @@ class Kube:
         except AlreadyExistsError as error:  # 409: another UID has the name
             raise NotFoundError(str(error)) from error
 
+    async def create(self, plural: str, kind: str, name: str) -> dict[str, Any]:
+        """Create an object of a kind whose spec says nothing. :raises AlreadyExistsError: there is one."""
+        metadata = {"name": name, "labels": {"app.kubernetes.io/managed-by": COMPONENT}}
+        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": {}}
+        created: Any = await _call(
+            self._objects.create_namespaced_custom_object(
+                GROUP, VERSION, self.namespace, plural, body, _request_timeout=TIMEOUT_SECONDS
+            )
+        )
+        return dict(created)
+
     async def create_agent(self, name: str, agent_type: str, pod: PodRef | None) -> dict[str, Any]:
         """Create an Agent, owned by its Pod where it has one here, so that it goes with it.
 

@@ -23,6 +23,7 @@ from . import watch
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
 from .broker import Broker
+from .bus import BusReconciler
 from .commands import send_query
 from .kube import Kube, api_client
 from .lanes import LaneKeeper
@@ -79,7 +80,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     agent_queue: WorkQueue[str] = WorkQueue()
     announcement_queue: WorkQueue[str] = WorkQueue()
     kube = Kube(api, settings.namespace)
-    broker = Broker(settings.broker, settings.identity)
+    broker = Broker(settings.broker, settings.identity, record_heartbeats=settings.record_heartbeats)
     standings = Standings(store, announcement_queue, broker, _now)
     agents = AgentReconciler(
         store,
@@ -96,6 +97,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     announcements = AnnouncementReconciler(
         store, announcement_queue, kube, standings, agents, _now, settings.offline_after
     )
+    bus = BusReconciler(kube, broker, _now, archive_expected=settings.archive)
     resync = Resync(store, kube, tasks, agents, announcements)
 
     def on_connected() -> None:
@@ -112,7 +114,8 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
     async with asyncio.TaskGroup() as group:
         running = [
-            group.create_task(broker.run(tasks.heard, agents.heard, on_connected), name="broker"),
+            group.create_task(broker.run(tasks.heard, agents.heard, bus.heard, on_connected), name="broker"),
+            group.create_task(bus.run(), name="bus"),
             group.create_task(resync.run(), name="resync"),
             group.create_task(LaneKeeper(store, task_queue, broker, _now).run(), name="lanes"),
             *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
@@ -180,6 +183,7 @@ def main() -> None:
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_AMQP_CERT_FILE, HAREBELL_AMQP_KEY_FILE, "
         "HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), HAREBELL_OFFLINE_SECONDS (180), "
+        "HAREBELL_RECORD_HEARTBEATS (false), HAREBELL_ARCHIVE (true), "
         "HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "
         "and KUBECONFIG outside a cluster.",
     )

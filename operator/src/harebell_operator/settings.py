@@ -25,6 +25,10 @@ class Settings(BaseModel):
     namespace: Annotated[str, Field(min_length=1)]
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 60
     offline_seconds: Annotated[float, Field(gt=0)] = 180
+    record_heartbeats: bool = False
+    """Whether the history holds heartbeats too."""
+    archive: bool = True
+    """Whether there is to be an archiver."""
     lease: str | None = None
     """Name of the Lease that decides which of several replicas works; None: this is the only one."""
     port: Annotated[int, Field(ge=0, le=65535)] = 9090
@@ -43,6 +47,8 @@ class Settings(BaseModel):
             "namespace": "HAREBELL_NAMESPACE",
             "heartbeat_seconds": "HAREBELL_HEARTBEAT_SECONDS",
             "offline_seconds": "HAREBELL_OFFLINE_SECONDS",
+            "record_heartbeats": "HAREBELL_RECORD_HEARTBEATS",
+            "archive": "HAREBELL_ARCHIVE",
             "lease": "HAREBELL_LEASE",
             "port": "HAREBELL_PORT",
             "log_level": "HAREBELL_LOG_LEVEL",

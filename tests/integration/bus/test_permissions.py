@@ -13,8 +13,16 @@ from tests.support.servers import Vhost
 from harebell_bus.claim import Lanes
 from harebell_bus.declare import declare
 from harebell_bus.envelopes import Query
+from harebell_bus.history import (
+    HISTORY_EXCHANGE,
+    HISTORY_INTAKE,
+    HISTORY_STREAM,
+    REPORTS_EXCHANGE,
+    REPORTS_QUEUE,
+    history_topology,
+)
 from harebell_bus.lanes import LANES, Tier, lane_of, work_queue_name, work_queue_names
-from harebell_bus.permissions import OPERATOR_USER
+from harebell_bus.permissions import OPERATOR_USER, archiver_permissions
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import (
     AGENT_TYPE_HEADER,
@@ -51,6 +59,7 @@ async def operator(vhost: Vhost) -> AsyncIterator[AbstractChannel]:
         for topology in (base_topology(), *lanes):
             for queue in (await declare(channel, topology)).values():
                 await queue.purge()
+        await declare(channel, history_topology(heartbeats=True))
         work = await channel.get_exchange(WORK_EXCHANGE, ensure=False)
         headers = {AGENT_TYPE_HEADER: "infra", LANE_HEADER: LANE.name}
         await work.publish(Message(b"secret", headers=dict(headers)), "")
@@ -223,12 +232,53 @@ async def test_an_agent_can_do_its_work(vhost: Vhost, operator: AbstractChannel)
             await found.ack()
 
 
+@pytest.fixture(scope="module")
+def archiver_url(vhost: Vhost) -> str:
+    return vhost.user_url("archiver", archiver_permissions())
+
+
+REFUSED_TO_THE_ARCHIVER: dict[str, Act] = {
+    "consume work": consume(MINE),
+    "get a reply": get(REPLIES_QUEUE),
+    "get a dead letter": get(DEAD_LETTERS_QUEUE),
+    "consume the intake": consume(HISTORY_INTAKE),
+    "purge the intake": purge(HISTORY_INTAKE),
+    "get its own report": get(REPORTS_QUEUE),
+    "publish work": publish(WORK_EXCHANGE),
+    "publish a reply": publish(REPLIES_EXCHANGE),
+    "publish a command": publish(COMMANDS_EXCHANGE, command_key("text", "mine")),
+    "publish into the history": publish(HISTORY_EXCHANGE),
+    "publish past an exchange": publish("", HISTORY_STREAM),
+    "declare a queue": declare_queue("anything"),
+    "delete the stream": lambda channel: channel.queue_delete(HISTORY_STREAM),
+    "delete the intake": lambda channel: channel.queue_delete(HISTORY_INTAKE),
+    "bind the stream": bind(HISTORY_STREAM, REPORTS_EXCHANGE),
+    "bind the reports to the history": bind(REPORTS_QUEUE, HISTORY_EXCHANGE),
+    "delete an exchange": lambda channel: channel.exchange_delete(REPORTS_EXCHANGE),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_TO_THE_ARCHIVER)
+async def test_the_archiver_is_refused(name: str, archiver_url: str, operator: AbstractChannel) -> None:
+    async with await aio_pika.connect(archiver_url) as connection:
+        with pytest.raises(ChannelAccessRefused) as refused:
+            await REFUSED_TO_THE_ARCHIVER[name](await connection.channel(publisher_confirms=True))
+        print(f"{name}: {refused.value}")
+
+
+@pytest.mark.parametrize("name", [HISTORY_STREAM, HISTORY_INTAKE, REPORTS_QUEUE])
+async def test_an_agent_reads_no_history(name: str, agent: AbstractConnection) -> None:
+    for act in (consume(name), get(name)):
+        with pytest.raises(ChannelAccessRefused):
+            await act(await agent.channel())
+
+
 @pytest.mark.parametrize(
     "act",
     [
         declare_queue("anything"),
         declare_queue(agent_queue_name("text", "forged")),
-        bind(MINE, COMMANDS_EXCHANGE, "#"),
+        bind(OWN_QUEUE, COMMANDS_EXCHANGE, "#"),
         publish("", OWN_QUEUE),
         consume(OWN_QUEUE),
     ],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from harebell_bus.codec import decode_command, decode_heartbeat, decode_reply, decode_work, encode
 from harebell_bus.envelopes import AgentRef, Progressed, Succeeded, TaskRef, Welcome, Work
 from harebell_bus.errors import UnreadableMessageError
+from harebell_bus.history import history_topology
 from harebell_bus.lanes import LANES
 from harebell_bus.topology import base_topology, lane_topology
 
@@ -72,8 +73,9 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
 
 def test_bindings_name_what_is_declared() -> None:
     base = base_topology()
-    exchanges = {e.name for e in base.exchanges}
-    for topology in (base, *(lane_topology("t", lane) for lane in LANES)):
+    history = history_topology(heartbeats=True)
+    exchanges = {e.name for e in (*base.exchanges, *history.exchanges)}
+    for topology in (base, *(lane_topology("t", lane) for lane in LANES), history):
         queues = {q.name for q in topology.queues}
         for binding in topology.bindings:
             assert binding.exchange in exchanges

@@ -4,8 +4,15 @@ import re
 
 import pytest
 
+from harebell_bus.history import history_topology
 from harebell_bus.lanes import LANES, work_queue_names
-from harebell_bus.permissions import Permissions, agent_permissions, agent_user, operator_permissions
+from harebell_bus.permissions import (
+    Permissions,
+    agent_permissions,
+    agent_user,
+    archiver_permissions,
+    operator_permissions,
+)
 from harebell_bus.topology import (
     Topology,
     agent_queue_name,
@@ -46,13 +53,32 @@ def test_the_operator_can_declare_everything_but_queues_of_agents() -> None:
     operator = operator_permissions()
     assert can_declare(operator, base_topology())
     assert all(can_declare(operator, lane_topology("text", lane)) for lane in LANES)
+    assert can_declare(operator, history_topology(heartbeats=True))
     assert not can_declare(operator, agent_topology("text", "one"))
 
 
-def test_the_operator_reads_no_commands() -> None:
-    names = [exchange.name for exchange in base_topology().exchanges]
-    unread = set(names) - allowed(operator_permissions().read, *names)
-    assert unread == {"harebell.commands", "harebell.announcements"}
+def test_the_archiver_reads_the_stream_and_reports() -> None:
+    archiver = archiver_permissions()
+    queues = {queue.name for queue in history_topology(heartbeats=True).queues}
+    names = {
+        *base_names(),
+        *queues,
+        *work_queue_names("text"),
+        agent_queue_name("text", "one"),
+        "anything",
+        "",
+    }
+    assert allowed(archiver.read, *names, DEFAULT_EXCHANGE) == {"harebell.history"}
+    assert allowed(archiver.write, *names, "harebell.archive", DEFAULT_EXCHANGE) == {"harebell.archive"}
+    assert allowed(archiver.configure, *(names - {""}), "harebell.archive") == set()
+
+
+def test_nobody_else_comes_near_the_history() -> None:
+    topology = history_topology(heartbeats=True)
+    names = {e.name for e in topology.exchanges} | {q.name for q in topology.queues}
+    agent = agent_permissions("text")
+    for pattern in (agent.configure, agent.write, agent.read):
+        assert allowed(pattern, *names) == set()
 
 
 def test_an_agent_can_declare_its_own_queue_and_nothing_else() -> None:

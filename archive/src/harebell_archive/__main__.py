@@ -1,0 +1,5 @@
+"""``python -m harebell_archive``."""
+
+from .main import main
+
+main()

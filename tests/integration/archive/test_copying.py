@@ -1,0 +1,127 @@
+"""What is published is in the archive: what, and what about it."""
+
+from datetime import UTC, datetime, timedelta
+
+from tests.support.waiting import eventually
+
+from harebell_bus.envelopes import AgentRef, Heartbeat, HeartbeatReason, Query, Welcome
+from harebell_bus.publisher import Publisher
+from harebell_bus.topology import (
+    ANNOUNCEMENTS_EXCHANGE,
+    COMMANDS_EXCHANGE,
+    DEAD_LETTERS_EXCHANGE,
+    HEARTBEATS_EXCHANGE,
+    REASON_HEADER,
+    REPLIES_EXCHANGE,
+    command_key,
+)
+
+from .conftest import Archive, Archivers
+from .traffic import AGENT, publish_reply, publish_work
+
+
+async def test_every_message_is_archived_with_its_origin(
+    publisher: Publisher, archivers: Archivers, database: Archive
+) -> None:
+    archivers.start()
+    await publish_work(publisher, 1)
+    await publish_reply(publisher, 1)
+    welcome = Welcome(instance="i", work_queue="q", heartbeat_seconds=60)
+    key = command_key("text", "agent-1.of.some")
+    await publisher.publish(
+        COMMANDS_EXCHANGE, welcome, routing_key=key, message_id="w", persistent=False, mandatory=False
+    )
+    await publisher.publish(ANNOUNCEMENTS_EXCHANGE, Query(), message_id="q", mandatory=False)
+    await publisher.publish(
+        DEAD_LETTERS_EXCHANGE, b"[", message_id="d", correlation_id="u", headers={REASON_HEADER: "unreadable"}
+    )
+    beat = Heartbeat(
+        reason=HeartbeatReason.INTERVAL,
+        agent=AgentRef(id="a", instance="i"),
+        agent_type="text",
+        software_version="1",
+        started_at=datetime.now(UTC),
+        at=datetime.now(UTC),
+    )
+    await publisher.publish(HEARTBEATS_EXCHANGE, beat, message_id="b")
+    await publish_reply(publisher, 2)
+    await database.reaches(6)
+    rows = await database.rows("SELECT * FROM harebell.messages ORDER BY stream_offset")
+    assert [(r["exchange"], r["kind"], r["message_id"]) for r in rows] == [
+        ("harebell.work", "Work", "uid-1.1"),
+        ("harebell.replies", "Progressed", "uid-1.p"),
+        ("harebell.commands", "Welcome", "w"),
+        ("harebell.announcements", "Query", "q"),
+        ("harebell.dead-letters", None, "d"),
+        ("harebell.replies", "Progressed", "uid-2.p"),
+    ]
+    work, reply, command, _, letter, _ = rows
+    assert (work["task_namespace"], work["task_name"], work["correlation_id"]) == (
+        "default",
+        "task-1",
+        "uid-1",
+    )
+    assert (work["agent_type"], work["attempt"], work["priority"]) == ("text", 1, 6)
+    assert '"number"' in work["body"]
+    assert '"agent-type": "text"' in work["headers"]
+    assert (reply["agent_id"], reply["task_name"]) == (AGENT.id, "task-1")
+    assert (command["agent_type"], command["agent_id"]) == ("text", "agent-1.of.some")
+    assert (letter["body"], letter["raw"], letter["reason"]) == (None, b"[", "unreadable")
+    now = datetime.now(UTC)
+    assert all(abs(r["time"] - now) < timedelta(minutes=5) for r in rows)
+    assert {r["epoch"] for r in rows} == {1}
+
+
+async def test_what_postgresql_refuses_is_kept_as_it_came(
+    publisher: Publisher, archivers: Archivers, database: Archive
+) -> None:
+    bodies = [
+        b'{"kind": "Odd", "n": 1}',
+        b'{"kind": "Huge", "n": 1e200000}',
+        b"[" * 20_000 + b"]" * 20_000,
+        b'{"s": "\\u0000"}',
+        b"\xff\x00",
+        b"",
+        b'{"kind": "\\ud800", "attempt": "many", "task": [], "agent": {"id": 5}}',
+        b'{"kind": "Last"}',
+    ]
+    for number, body in enumerate(bodies):
+        await publisher.publish(
+            REPLIES_EXCHANGE, body, message_id=f"{number}", headers={"odd": "\ufffe", "harebell-attempt": "x"}
+        )
+    archivers.start()
+    await database.reaches(len(bodies))
+    rows = await database.rows("SELECT * FROM harebell.messages ORDER BY stream_offset")
+    assert [r["message_id"] for r in rows] == [str(n) for n in range(len(bodies))]
+    kept = [None if r["body"] is not None else r["raw"] for r in rows]
+    assert kept == [None, *bodies[1:7], None]
+    assert (rows[0]["kind"], rows[6]["kind"], rows[7]["kind"]) == ("Odd", "?", "Last")
+    assert rows[1]["kind"] == "Huge"
+    assert "harebell_archive_refused_bodies_total 1.0" in archivers.get("/metrics")
+
+
+async def test_old_days_go_and_coming_ones_are_ready(
+    publisher: Publisher, archivers: Archivers, database: Archive
+) -> None:
+    days = (
+        "SELECT array_agg(right(name, 8) ORDER BY name) AS days FROM "
+        "(SELECT inhrelid::regclass::text AS name FROM pg_inherits "
+        "WHERE inhparent = 'harebell.messages'::regclass) AS partitions"
+    )
+    first = archivers.start()
+    await publish_reply(publisher, 1)
+    await database.reaches(1)
+    first.stop()
+    await database.rows("SELECT harebell.make_partition($1)", datetime.now(UTC).date() - timedelta(days=9))
+    await database.rows("SELECT harebell.make_partition($1)", datetime.now(UTC).date() - timedelta(days=2))
+    assert len((await database.rows(days))[0]["days"]) == 5
+    archivers.start(HAREBELL_RETENTION_DAYS="3")
+
+    async def kept() -> list[str] | None:
+        found: list[str] = (await database.rows(days))[0]["days"]
+        return found if len(found) == 4 else None
+
+    today = datetime.now(UTC)
+    wanted = [f"{today + timedelta(days=n):%Y%m%d}" for n in (-2, 0, 1, 2)]
+    assert await eventually("the old partition dropped", kept) == wanted
+    assert await database.count() == 1
