@@ -11,7 +11,7 @@ from tests.support.kubectl import Kubectl, run
 from tests.support.servers import Servers, Vhost, deploy
 
 ROOT = Path(__file__).parents[2]
-SERVERS_NAMESPACE = "harebell-servers"
+SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers")
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,10 @@ def kubeconfig(cluster: api.Cluster) -> Path:
 
 @pytest.fixture(scope="session")
 def servers(cluster: api.Cluster) -> Servers:
-    """They stay when the tests are over: the next run finds them, and a new cluster has none."""
+    """They stay when the tests are over: the next run finds them, and a new cluster has none.
+
+    ``HAREBELL_SERVERS_NAMESPACE`` gives a run servers of its own.
+    """
     return deploy(cluster, SERVERS_NAMESPACE)
 
 

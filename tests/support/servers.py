@@ -19,6 +19,8 @@ from .waiting import until
 CHART = Path(__file__).parents[2] / "charts" / "harebell"
 AMQP_SECRET = "rabbit-amqp-operator"
 POSTGRESQL_SECRET = "rabbit-postgresql"
+NODES = 3
+"""Of RabbitMQ: what a quorum queue is for shows with no fewer."""
 
 
 def image_values(**images: str) -> list[str]:
@@ -109,29 +111,29 @@ def define(kubectl: Kubectl, **definitions: list[Any]) -> None:
     kubectl("exec", "-i", "rabbit-rabbitmq-0", "--", "sh", "-c", script, stdin=json.dumps(definitions))
 
 
-def deploy(cluster: Cluster, namespace: str) -> Servers:
-    """Deploy both servers into a namespace, or find them there, and wait until they answer."""
+def deploy(cluster: Cluster, namespace: str, *arguments: str) -> Servers:
+    """Deploy both servers into a namespace, or find them there, and wait until they answer.
+
+    ``arguments`` are more arguments of helm.
+    """
     kubectl = Kubectl(cluster, namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    there = {secret["metadata"]["name"] for secret in kubectl.items("secrets")}
-    secrets = {"templates/rabbitmq.yaml": AMQP_SECRET, "templates/postgresql.yaml": POSTGRESQL_SECRET}
-    # What is there stays: rendered again, it would have new passwords.
-    missing = [template for template, secret in secrets.items() if secret not in there]
-    if missing:
-        images = servers(cluster.way)
-        named = image_values(
-            rabbitmq_embedded_image=images["RABBITMQ_IMAGE"],
-            postgresql_embedded_image=images["POSTGRESQL_IMAGE"],
-        )
-        manifests = helm(
-            cluster, "template", "rabbit", str(CHART), "-n", namespace, *named,
-            "--set", "fullnameOverride=rabbit",
-            *[argument for template in missing for argument in ("-s", template)],
-        )  # fmt: skip
-        kubectl("apply", "-f", "-", stdin=manifests)
+    images = servers(cluster.way)
+    named = image_values(
+        rabbitmq_embedded_image=images["RABBITMQ_IMAGE"], postgresql_embedded_image=images["POSTGRESQL_IMAGE"]
+    )
+    # With a look at the cluster, so that the chart keeps the passwords it finds there.
+    manifests = helm(
+        cluster, "template", "rabbit", str(CHART), "-n", namespace, "--dry-run=server", *named,
+        "--set", "fullnameOverride=rabbit", "--set", f"rabbitmq.embedded.replicas={NODES}",
+        # By the address of a node, which changes; tests of TLS have a broker of their own.
+        "--set", "rabbitmq.embedded.tls.enabled=false", *arguments,
+        "-s", "templates/rabbitmq.yaml", "-s", "templates/postgresql.yaml",
+    )  # fmt: skip
+    kubectl("apply", "-f", "-", stdin=manifests)
     for name in ("rabbit-rabbitmq", "rabbit-postgresql"):
         kubectl("patch", "service", name, "-p", '{"spec":{"type":"NodePort"}}')
-        kubectl("rollout", "status", f"statefulset/{name}", "--timeout=180s", seconds=200)
+        kubectl("rollout", "status", f"statefulset/{name}", "--timeout=420s", seconds=440)
     address = run(
         cluster,
         [

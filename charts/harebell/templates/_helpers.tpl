@@ -140,6 +140,9 @@ load_definitions = /etc/harebell/rabbitmq/definitions.json
 # Since 4.1 this asks no Kubernetes API: Pod 0 founds the cluster, the others join it.
 cluster_formation.peer_discovery_backend = k8s
 queue_leader_locator = balanced
+# A queue made while nodes were missing, or before there were three, gets its three replicas when they are there.
+quorum_queue.continuous_membership_reconciliation.enabled = true
+quorum_queue.continuous_membership_reconciliation.target_group_size = 3
 # Of the management plugin, which is not there; Prometheus reads the counters themselves.
 management_agent.disable_metrics_collector = true
 {{- if .tls.enabled }}
