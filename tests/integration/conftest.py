@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import pytest
 from tests.cluster import api
+from tests.support.broker_nodes import BrokerNodes
 from tests.support.kubectl import Kubectl, run
-from tests.support.servers import Servers, Vhost, deploy
+from tests.support.servers import NODES, Servers, Vhost, deploy
 
 ROOT = Path(__file__).parents[2]
 SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers")
@@ -36,6 +37,15 @@ def servers(cluster: api.Cluster) -> Servers:
     ``HAREBELL_SERVERS_NAMESPACE`` gives a run servers of its own.
     """
     return deploy(cluster, SERVERS_NAMESPACE)
+
+
+@pytest.fixture
+def broker_nodes(servers: Servers) -> Iterator[BrokerNodes]:
+    """RabbitMQ's nodes, for tests that take some away: all are there before and afterwards."""
+    nodes = BrokerNodes(servers.kubectl)
+    nodes.scale(NODES)
+    yield nodes
+    nodes.scale(NODES)
 
 
 @pytest.fixture(scope="module")

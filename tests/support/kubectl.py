@@ -26,6 +26,16 @@ class Kubectl:
             self.cluster, [str(self.cluster.kubectl), "-n", self.namespace, *arguments], stdin, seconds
         )
 
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Run kubectl beside the caller, who writes to it, reads from it, and ends it."""
+        return subprocess.Popen(
+            [str(self.cluster.kubectl), "-n", self.namespace, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self.cluster.env},
+        )
+
     def apply(self, *objects: dict[str, Any]) -> str:
         """Apply objects. :raises CommandFailed: one was refused."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

@@ -46,28 +46,24 @@ class Processes:
 
     def operator(self, **environment: str) -> Process:
         """Start an operator."""
-        return self._start(
-            "harebell_operator",
-            "operator",
-            HAREBELL_AMQP_URL=self.amqp_url,
-            HAREBELL_NAMESPACE=self.namespace,
-            HAREBELL_HEARTBEAT_SECONDS=str(HEARTBEAT_SECONDS),
-            HAREBELL_OFFLINE_SECONDS=str(OFFLINE_SECONDS),
-            KUBECONFIG=str(self.kubeconfig),
-            **environment,
-        )
+        usual = {
+            "HAREBELL_AMQP_URL": self.amqp_url,
+            "HAREBELL_NAMESPACE": self.namespace,
+            "HAREBELL_HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS),
+            "HAREBELL_OFFLINE_SECONDS": str(OFFLINE_SECONDS),
+            "KUBECONFIG": str(self.kubeconfig),
+        }
+        return self._start("harebell_operator", "operator", **{**usual, **environment})
 
     def agent(self, name: str, agent_type: str = "text", **environment: str) -> Process:
         """Start an agent."""
-        return self._start(
-            "harebell_agent",
-            name,
-            HAREBELL_AMQP_URL=self.agent_url(agent_type),
-            HAREBELL_AGENT_ID=name,
-            HAREBELL_AGENT_TYPE=agent_type,
-            HAREBELL_DRAIN_SECONDS="1",
-            **environment,
-        )
+        usual = {
+            "HAREBELL_AMQP_URL": self.agent_url(agent_type),
+            "HAREBELL_AGENT_ID": name,
+            "HAREBELL_AGENT_TYPE": agent_type,
+            "HAREBELL_DRAIN_SECONDS": "1",
+        }
+        return self._start("harebell_agent", name, **{**usual, **environment})
 
     def _start(self, module: str, name: str, **environment: str) -> Process:
         log = self.folder / f"{name}-{len(self.started)}.log"

@@ -122,9 +122,11 @@ def deploy(cluster: Cluster, namespace: str, *arguments: str) -> Servers:
     named = image_values(
         rabbitmq_embedded_image=images["RABBITMQ_IMAGE"], postgresql_embedded_image=images["POSTGRESQL_IMAGE"]
     )
-    # With a look at the cluster, so that the chart keeps the passwords it finds there.
+    # With a look at the cluster, so that the chart keeps the passwords it finds there; as an upgrade, because
+    # an installation would refuse to take over what is there.
     manifests = helm(
-        cluster, "template", "rabbit", str(CHART), "-n", namespace, "--dry-run=server", *named,
+        cluster, "template", "rabbit", str(CHART), "-n", namespace, *named,
+        "--dry-run=server", "--is-upgrade",
         "--set", "fullnameOverride=rabbit", "--set", f"rabbitmq.embedded.replicas={NODES}",
         # By the address of a node, which changes; tests of TLS have a broker of their own.
         "--set", "rabbitmq.embedded.tls.enabled=false", *arguments,

@@ -88,11 +88,13 @@ def base_topology() -> Topology:
         queues=(
             # No delivery limit: a reply is never thrown away because the operator restarted often.
             Queue(REPLIES_QUEUE, arguments={"x-queue-type": "quorum", "x-delivery-limit": -1}),
-            # Newest wins, and an unread heartbeat is worth nothing after a few minutes.
+            # Newest wins, and an unread heartbeat is worth nothing after a few minutes. Replicated all the
+            # same: a classic queue is gone with its node, and cannot be made anew until the node is back.
             Queue(
                 HEARTBEATS_QUEUE,
                 arguments={
-                    "x-queue-type": "classic",
+                    "x-queue-type": "quorum",
+                    "x-delivery-limit": -1,
                     "x-max-length": 100_000,
                     "x-overflow": "drop-head",
                     "x-message-ttl": 180_000,
