@@ -111,49 +111,51 @@ def define(kubectl: Kubectl, **definitions: list[Any]) -> None:
     kubectl("exec", "-i", "rabbit-rabbitmq-0", "--", "sh", "-c", script, stdin=json.dumps(definitions))
 
 
-def deploy(cluster: Cluster, namespace: str, *arguments: str) -> Servers:
-    """Deploy both servers into a namespace, or find them there, and wait until they answer.
+def deploy(cluster: Cluster, namespace: str) -> Servers:
+    """Deploy both servers into a namespace, or find them there, and wait until they answer."""
+    kubectl = Kubectl(cluster, namespace)
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    # By the address of a node, which may be another every time; tests of TLS have a broker of their own.
+    plain = ("--set", f"rabbitmq.embedded.replicas={NODES}", "--set", "rabbitmq.embedded.tls.enabled=false")
+    apply_chart(kubectl, "rabbitmq", *plain)
+    apply_chart(kubectl, "postgresql")
+    address = node_address(cluster)
+    return Servers(
+        kubectl,
+        amqp_url=outside(kubectl, "rabbit-rabbitmq", AMQP_SECRET, address),
+        postgresql_url=outside(kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, address),
+    )
+
+
+def apply_chart(kubectl: Kubectl, server: str, *arguments: str) -> None:
+    """Apply the chart's ``rabbitmq`` or ``postgresql`` and nothing else of it, and wait until it is ready.
 
     ``arguments`` are more arguments of helm.
     """
-    kubectl = Kubectl(cluster, namespace)
-    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    images = servers(cluster.way)
+    images = servers(kubectl.cluster.way)
     named = image_values(
         rabbitmq_embedded_image=images["RABBITMQ_IMAGE"], postgresql_embedded_image=images["POSTGRESQL_IMAGE"]
     )
     # With a look at the cluster, so that the chart keeps the passwords it finds there; as an upgrade, because
     # an installation would refuse to take over what is there.
     manifests = helm(
-        cluster, "template", "rabbit", str(CHART), "-n", namespace, *named,
-        "--dry-run=server", "--is-upgrade",
-        "--set", "fullnameOverride=rabbit", "--set", f"rabbitmq.embedded.replicas={NODES}",
-        # By the address of a node, which changes; tests of TLS have a broker of their own.
-        "--set", "rabbitmq.embedded.tls.enabled=false", *arguments,
-        "-s", "templates/rabbitmq.yaml", "-s", "templates/postgresql.yaml",
+        kubectl.cluster, "template", "rabbit", str(CHART), "-n", kubectl.namespace, *named,
+        "--set", "fullnameOverride=rabbit", "--dry-run=server", "--is-upgrade", *arguments,
+        "-s", f"templates/{server}.yaml",
     )  # fmt: skip
     kubectl("apply", "-f", "-", stdin=manifests)
-    for name in ("rabbit-rabbitmq", "rabbit-postgresql"):
-        kubectl("patch", "service", name, "-p", '{"spec":{"type":"NodePort"}}')
-        kubectl("rollout", "status", f"statefulset/{name}", "--timeout=420s", seconds=440)
-    address = run(
-        cluster,
-        [
-            str(cluster.kubectl),
-            "get",
-            "nodes",
-            "-o",
-            "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}",
-        ],
-    )
-    return Servers(
-        kubectl,
-        amqp_url=_outside(kubectl, "rabbit-rabbitmq", AMQP_SECRET, address),
-        postgresql_url=_outside(kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, address),
-    )
+    name = f"rabbit-{server}"
+    kubectl("patch", "service", name, "-p", '{"spec":{"type":"NodePort"}}')
+    kubectl("rollout", "status", f"statefulset/{name}", "--timeout=420s", seconds=440)
 
 
-def _outside(kubectl: Kubectl, name: str, secret: str, address: str) -> str:
+def node_address(cluster: Cluster) -> str:
+    """Return the address of a node, at which every NodePort is served."""
+    path = "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
+    return run(cluster, [str(cluster.kubectl), "get", "nodes", "-o", path])
+
+
+def outside(kubectl: Kubectl, name: str, secret: str, address: str) -> str:
     """Return the URL in a Secret with the host and port replaced by those of its NodePort."""
 
     def port() -> int:

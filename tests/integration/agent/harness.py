@@ -175,10 +175,11 @@ async def operating(url: str) -> AsyncIterator[Operator]:
 
 
 class Wire:
-    """Passes bytes to the broker and back, until it is cut."""
+    """Passes bytes to the broker and back, until it is cut. ``alter`` changes what the broker says."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, alter: Callable[[bytes], bytes] = lambda chunk: chunk) -> None:
         self._target = URL(url)
+        self._alter = alter
         self._pipes: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -206,16 +207,18 @@ class Wire:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, here = await asyncio.open_connection(self._target.host, self._target.port or 5672)
         self._writers |= {writer, here}
-        for source, sink in ((reader, here), (there, writer)):
-            pipe = asyncio.create_task(_pipe(source, sink))
+        for source, sink, alter in ((reader, here, bytes), (there, writer, self._alter)):
+            pipe = asyncio.create_task(_pipe(source, sink, alter))
             self._pipes.add(pipe)
             pipe.add_done_callback(self._pipes.discard)
 
 
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pipe(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, alter: Callable[[bytes], bytes]
+) -> None:
     try:
         while chunk := await reader.read(65536):
-            writer.write(chunk)
+            writer.write(alter(chunk))
             await writer.drain()
     except OSError:
         return
