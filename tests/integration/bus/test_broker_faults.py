@@ -189,9 +189,12 @@ async def test_any_node_can_be_away_and_every_queue_is_used_and_made(
             await again.publish(HEARTBEATS_EXCHANGE, b"alive", message_id="1", persistent=False)
         await asyncio.to_thread(broker_nodes.scale, len(broker_nodes.names))
 
+    wanted = {queue.name for topology in (*topologies, early) for queue in topology.queues}
+
     async def replicated() -> bool:
         found = await asyncio.to_thread(broker_nodes.queues, vhost.name)
-        few = [name for name, q in found.items() if q.type == "quorum" and len(q.members) < NODES]
-        return early.queues[0].name in found and not few
+        return all(name in found and len(found[name].members) == NODES for name in wanted)
 
-    await eventually("three replicas of the queue that was declared while a node was away", replicated, 120)
+    await eventually(
+        "three replicas of every queue, those declared while a node was away too", replicated, 120
+    )

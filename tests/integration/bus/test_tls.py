@@ -6,19 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import aio_pika
 import pytest
 import trustme
 from aio_pika.abc import AbstractConnection
 from tests.cluster import api
 from tests.integration.agent.harness import Wire
+from tests.support.broker_nodes import BrokerNodes
 from tests.support.kubectl import Kubectl
 from tests.support.processes import processes
 from tests.support.release import manifest
-from tests.support.servers import AMQP_SECRET, apply_chart, node_address, outside
+from tests.support.servers import AMQP_SECRET, NODES, apply_chart, node_address, outside
 from tests.support.waiting import eventually, until
 
+from harebell_bus.declare import declare
 from harebell_bus.link import Link
 from harebell_bus.settings import BrokerSettings
+from harebell_bus.topology import base_topology
 
 TLS_SECRET = "rabbit-rabbitmq-tls"
 AGENT_SECRET = "rabbit-amqp-agent-text"
@@ -52,6 +56,11 @@ class TlsBroker:
     def settings(self, secret: str = AMQP_SECRET) -> BrokerSettings:
         """Return how to connect without showing a certificate."""
         return BrokerSettings(self.url(secret), ca_file=self.file(TLS_SECRET, "ca.crt"))
+
+    def shown(self, secret: str) -> BrokerSettings:
+        """Return how to connect and show the certificate in a component's Secret."""
+        cert_file, key_file = (self.file(secret, key) for key in ("tls.crt", "tls.key"))
+        return replace(self.settings(secret), cert_file=cert_file, key_file=key_file)
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +142,7 @@ async def test_a_required_client_certificate(broker: TlsBroker, tmp_path: Path) 
     broker.apply("--set", "rabbitmq.embedded.tls.requireClientCertificate=true")
     assert broker.file(TLS_SECRET, "ca.crt").read_bytes() == before, "an upgrade made another CA"
     settings = broker.settings()
-    given = replace(
-        settings,
-        cert_file=broker.file(AMQP_SECRET, "tls.crt"),
-        key_file=broker.file(AMQP_SECRET, "tls.key"),
-    )
-    assert await connecting(given) == "connected"
+    assert await connecting(broker.shown(AMQP_SECRET)) == "connected"
     missing = await connecting(settings)
     print(missing)
     assert "certificate required" in missing
@@ -153,20 +157,39 @@ def test_operator_and_agent_work_with_certificates(
 ) -> None:
     broker.apply("--set", "rabbitmq.embedded.tls.requireClientCertificate=true")
 
-    def shown(secret: str) -> dict[str, str]:
+    def environment(secret: str) -> dict[str, str]:
+        shown = broker.shown(secret)
         return {
-            "HAREBELL_AMQP_CA_FILE": str(broker.file(TLS_SECRET, "ca.crt")),
-            "HAREBELL_AMQP_CERT_FILE": str(broker.file(secret, "tls.crt")),
-            "HAREBELL_AMQP_KEY_FILE": str(broker.file(secret, "tls.key")),
+            "HAREBELL_AMQP_CA_FILE": str(shown.ca_file),
+            "HAREBELL_AMQP_CERT_FILE": str(shown.cert_file),
+            "HAREBELL_AMQP_KEY_FILE": str(shown.key_file),
         }
 
     urls = (broker.url(), lambda _: broker.url(AGENT_SECRET))
     with processes(tmp_path, *urls, namespace, kubeconfig) as start:
-        start.operator(HAREBELL_OFFLINE_SECONDS="60", **shown(AMQP_SECRET))
-        start.agent("certified", "text", **shown(AGENT_SECRET))
+        start.operator(HAREBELL_OFFLINE_SECONDS="60", **environment(AMQP_SECRET))
+        start.agent("certified", "text", **environment(AGENT_SECRET))
         kubectl.apply(manifest("certified"))
         until(
             "the Task to be done",
             lambda: kubectl.get("task", "certified").get("status", {}).get("phase") == "Succeeded",
             120,
         )
+
+
+async def test_one_node_becomes_three_and_so_do_the_replicas(broker: TlsBroker) -> None:
+    required = ("--set", "rabbitmq.embedded.tls.requireClientCertificate=true")
+    await asyncio.to_thread(broker.apply, *required)
+    context = broker.shown(AMQP_SECRET).ssl_context()
+    async with await aio_pika.connect(broker.url(), ssl_context=context) as connection:
+        await declare(await connection.channel(), base_topology())
+    nodes = BrokerNodes(broker.kubectl)
+    early = await asyncio.to_thread(nodes.queues, "harebell")
+    assert {len(queue.members) for queue in early.values()} == {1}
+    await asyncio.to_thread(broker.apply, *required, "--set", f"rabbitmq.embedded.replicas={NODES}")
+
+    async def grown() -> bool:
+        found = await asyncio.to_thread(nodes.queues, "harebell")
+        return {len(queue.members) for queue in found.values()} == {NODES}
+
+    await eventually("three replicas of every queue", grown, 240)
