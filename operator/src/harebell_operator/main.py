@@ -176,9 +176,9 @@ def main() -> None:
         prog="harebell-operator",
         description="Reconciles harebell's Tasks, Agents and Announcements against RabbitMQ.",
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
-        "HAREBELL_AMQP_CA_FILE, HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), "
-        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), "
-        "HAREBELL_LOG_LEVEL (INFO), "
+        "HAREBELL_AMQP_CA_FILE, HAREBELL_AMQP_CERT_FILE, HAREBELL_AMQP_KEY_FILE, "
+        "HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), HAREBELL_OFFLINE_SECONDS (180), "
+        "HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "
         "and KUBECONFIG outside a cluster.",
     )
     parser.parse_args()
