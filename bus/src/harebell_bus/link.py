@@ -55,6 +55,7 @@ class Link:
                     self.connected, self.error = True, None
                     logger.info("connected to the broker")
                     await _until_closed(connection, session)
+                self.error = "closed by the broker"
             except UnsupportedBrokerError:
                 raise
             except (AMQPError, ChannelInvalidStateError, BusError, OSError, TimeoutError) as error:
