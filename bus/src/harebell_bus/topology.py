@@ -91,11 +91,13 @@ def base_topology() -> Topology:
         queues=(
             # No delivery limit: a reply is never thrown away because the operator restarted often.
             Queue(REPLIES_QUEUE, arguments={"x-queue-type": "quorum", "x-delivery-limit": -1}),
-            # Newest wins, and an unread heartbeat is worth nothing after a few minutes.
+            # Newest wins, and an unread heartbeat is worth nothing after a few minutes. Quorum, because
+            # the operator cannot do without it, and the one node of a classic queue may be down.
             Queue(
                 HEARTBEATS_QUEUE,
                 arguments={
-                    "x-queue-type": "classic",
+                    "x-queue-type": "quorum",
+                    "x-delivery-limit": -1,
                     "x-max-length": 100_000,
                     "x-overflow": "drop-head",
                     "x-message-ttl": 180_000,
