@@ -186,7 +186,8 @@ class Lanes:
 
     def _lost(self, name: str, error: BaseException) -> None:
         self._queues.pop(name, None)
-        if name not in self._told:
+        # A lost connection takes all of them, and is told by whoever keeps it.
+        if name not in self._told and not self._connection.is_closed:
             self._told.add(name)
             logger.warning("no work from %s for now: %s", name, describe(error))
 
