@@ -17,7 +17,8 @@ from .queries import QUERIES
 from .rows import Arrival, Row, as_it_came, row
 
 CONNECT_SECONDS: Final = 10.0
-COMMAND_SECONDS: Final = 60.0
+COMMAND_SECONDS: Final = 30.0
+"""As long as it takes to notice that a server has vanished in the midst of something."""
 _SETTINGS: Final = {
     "application_name": "harebell-archiver",
     "timezone": "UTC",
@@ -27,7 +28,7 @@ _SETTINGS: Final = {
     "tcp_keepalives_count": "3",
     "idle_session_timeout": "120s",
     "idle_in_transaction_session_timeout": "30s",
-    "statement_timeout": "50s",
+    "statement_timeout": "25s",
     # What locks the whole table waits for a long reader, and everybody behind it; try again later instead.
     "lock_timeout": "10s",
 }
@@ -162,6 +163,17 @@ class Database:
 _REFUSALS = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, UnicodeEncodeError)
 """What one row can bring about, and no other time or place would change."""
 
+_FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What asyncpg comes to when the server goes while it reads an answer.
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    # A URL that is none.
+    ValueError,
+)
+
 
 @asynccontextmanager
 async def open_database(url: str, stream: str = HISTORY_STREAM) -> AsyncIterator[Database]:
@@ -196,5 +208,5 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+    except _FAILURES as error:
         raise DatabaseUnavailableError(f"{type(error).__name__}: {error}") from error

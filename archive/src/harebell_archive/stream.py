@@ -23,6 +23,8 @@ OFFSET: Final = "x-stream-offset"
 PREFETCH: Final = 200
 """Messages in memory at a time. A payload may have 256 KiB."""
 BATCH: Final = 100
+BATCH_BYTES: Final = 4 * 2**20
+"""A batch that has reached this size is written: it must be done within the time a command may take."""
 LINGER_SECONDS: Final = 0.1
 FIRST_SECONDS: Final = 15.0
 """How long the first message of a stream that has some may take to come."""
@@ -44,14 +46,16 @@ class Reader:
         """None: the consumer has ended, and nothing more will come."""
 
     async def batch(self, seconds: float) -> list[Delivery]:
-        """Return the next messages, in order: at least one unless none came in so long; at most BATCH.
+        """Return the next messages, in order: at least one unless none came in so long; at most BATCH,
+        and none more when they have BATCH_BYTES.
 
         :raises StreamError: nothing more will come, or what came is not of a stream.
         """
         clock = asyncio.get_running_loop().time
         taken: list[Delivery] = []
+        size = 0
         until = clock() + seconds
-        while len(taken) < BATCH:
+        while len(taken) < BATCH and size < BATCH_BYTES:
             try:
                 async with asyncio.timeout_at(until):
                     delivered = await self._delivered.get()
@@ -61,6 +65,7 @@ class Reader:
                 raise StreamError("the broker ended the consumer")
             message, at = delivered
             taken.append(Delivery(arrival(message, at), message))
+            size += len(message.body)
             if len(taken) == 1:
                 until = clock() + LINGER_SECONDS
         return taken

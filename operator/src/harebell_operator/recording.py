@@ -66,7 +66,9 @@ async def _record(
                     queues = await declare(channel, history_topology(heartbeats=heartbeats))
                     await queues[REPORTS_QUEUE].consume(report, no_ack=True)
                 declared.set()
+                metrics.HISTORY_RECORDED.set(1)
                 await asyncio.wait({asyncio.ensure_future(channel.closed())}, timeout=RENEW_SECONDS)
         except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
+            metrics.HISTORY_RECORDED.set(0)
             logger.error("the history cannot be declared: %s", describe(error))
             await asyncio.sleep(RETRY_SECONDS)

@@ -17,7 +17,6 @@ from tests.support.processes import Process, Processes, free_port, processes
 from tests.support.servers import Servers, Vhost
 from tests.support.waiting import eventually
 
-from harebell_archive.errors import DatabaseUnavailableError
 from harebell_bus.declare import declare
 from harebell_bus.history import history_topology
 from harebell_bus.lanes import Tier, lane_of
@@ -27,7 +26,7 @@ from harebell_bus.topology import base_topology, lane_topology
 
 AGENT_TYPE = "text"
 LANE = lane_of("high", Tier.DISK)
-AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseUnavailableError)
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a database that is just being killed or started gives for an answer."""
 
 
