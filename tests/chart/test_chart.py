@@ -197,10 +197,12 @@ def test_rights() -> None:
         "harebell.dev/tasks": look | change,
         "harebell.dev/agents": look | change,
         "harebell.dev/announcements": look,
+        "harebell.dev/agentpools": look,
+        "harebell.dev/agentpools/status": {"patch"},
         "harebell.dev/announcements/status": {"patch"},
         "harebell.dev/tasks/status": {"patch"},
         "harebell.dev/agents/status": {"patch"},
-        "pods": look,
+        "pods": look | {"create", "delete"},
         "events": {"create", "patch"},
         "events.k8s.io/events": {"create", "patch"},
         "coordination.k8s.io/leases": look | {"create", "update", "patch"},
@@ -349,6 +351,17 @@ def test_each_component_mounts_its_own_credentials_only() -> None:
         )
 
 
+def test_agents_of_agentpools_get_the_credentials_that_those_of_the_chart_have() -> None:
+    def given(values: dict[str, Any]) -> tuple[str, str | None]:
+        env = environment(render(values), "bell-harebell-operator/operator")
+        return env["HAREBELL_POOL_AMQP_SECRET"], env.get("HAREBELL_POOL_AMQP_CA_KEY")
+
+    assert given({}) == ("bell-harebell-amqp-agent-{type}", None)
+    assert given(EXTERNAL) == ("my-broker", "ca.pem")
+    own = {"agentDefaults": {"existingAmqpSecret": "my-agents"}}
+    assert given(EXTERNAL | own) == ("my-agents", "ca.pem")
+
+
 def definitions(resources: list[dict[str, Any]]) -> dict[str, Any]:
     text = of_kind(resources, "Secret")["bell-harebell-rabbitmq"]["stringData"]["definitions.json"]
     found: dict[str, Any] = json.loads(text)
@@ -405,7 +418,8 @@ def test_secrets_stay_in_secrets(variant: str) -> None:
     for name, container in containers(resources):
         for variable in container["env"]:
             if re.search("PASS|KEY|TOKEN|SECRET|COOKIE|URL", variable["name"]):
-                assert variable["name"].endswith("_FILE"), name
+                # Those of pools name a Secret and a key in it.
+                assert variable["name"].endswith("_FILE") or "_POOL_AMQP_" in variable["name"], name
 
 
 def test_generated_secrets() -> None:
@@ -598,6 +612,6 @@ def test_admission_policy() -> None:
     assert not of_kind(render({"admissionPolicy": {"enabled": False}}), *kinds)
 
 
-@pytest.mark.parametrize("name", ["agents.yaml", "announcements.yaml", "tasks.yaml"])
+@pytest.mark.parametrize("name", ["agentpools.yaml", "agents.yaml", "announcements.yaml", "tasks.yaml"])
 def test_definitions_are_the_generated_ones(name: str) -> None:
     assert (CHART / "crds" / name).read_bytes() == (REPOSITORY / "crds" / name).read_bytes()

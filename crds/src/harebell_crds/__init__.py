@@ -1,7 +1,7 @@
 """harebell's contract with Kubernetes.
 
-The resource models (:mod:`.task`, :mod:`.agent`, :mod:`.announcement`), the conditions they share
-(:mod:`.conditions`) and the generator that turns them into structural CustomResourceDefinitions
+The resource models (:mod:`.task`, :mod:`.agent`, :mod:`.announcement`, :mod:`.pool`), the conditions they
+share (:mod:`.conditions`) and the generator that turns them into structural CustomResourceDefinitions
 (:mod:`.generate`).
 """
 

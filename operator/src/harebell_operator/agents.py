@@ -29,6 +29,8 @@ FORGOT_GRACE = timedelta(seconds=10)
 """A Task missing from a heartbeat may have ended: so long its outcome may still be on the way."""
 RETRY_SECONDS = 2.0
 FAULT_SECONDS = 60.0
+POOL_REVIEW_SECONDS = 0.2
+"""Pods and agents change in bursts; a pool is looked at once for all that came within this time."""
 
 
 class AgentReconciler:
@@ -39,6 +41,7 @@ class AgentReconciler:
         store: Store,
         queue: WorkQueue[str],
         task_queue: WorkQueue[str],
+        pool_queue: WorkQueue[str],
         kube: Kube,
         broker: Broker,
         standings: Standings,
@@ -49,6 +52,7 @@ class AgentReconciler:
         self._store = store
         self._queue = queue
         self._task_queue = task_queue
+        self._pool_queue = pool_queue
         self._kube = kube
         self._broker = broker
         self._standings = standings
@@ -112,11 +116,15 @@ class AgentReconciler:
 
     def announced(self) -> None:
         """Take in that other announcements hold now."""
-        self._supply.clear()
         for entry in self._store.agents.values():
-            self._standings.tell(entry)
-            if entry.heartbeat is not None:
-                self._queue.add(entry.name)
+            self.redirected(entry)
+
+    def redirected(self, entry: AgentEntry) -> None:
+        """Take in that something else may hold for an agent now."""
+        self._supply.pop(entry.agent_type, None)
+        self._standings.tell(entry)
+        if entry.heartbeat is not None:
+            self._queue.add(entry.name)
 
     def pod_gone(self, pod_uid: str, pod_name: str) -> None:
         """Take in that a Pod was deleted or has ended: its agent is gone at once."""
@@ -263,6 +271,15 @@ class AgentReconciler:
             found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names)
         return found
 
+    def is_gone(self, entry: AgentEntry, now: datetime) -> bool:
+        """Return whether an agent has left, or was not heard of in time."""
+        return is_offline(self._observe(entry), now) is not None
+
+    def due(self, since: datetime) -> datetime | None:
+        """Return until when an agent that runs since then is to be heard of; None while none can be."""
+        hearing = self._broker.hearing_since
+        return None if hearing is None else max(since, hearing) + self._offline_after
+
     async def stop(self, task: TaskRef, order: StopOrder) -> None:
         """Tell an agent to stop an attempt, if it can be told now."""
         entry = self._store.agents.get(order.agent_id)
@@ -305,6 +322,7 @@ class AgentReconciler:
             # It stays so until it is heard of, also when the broker goes away and comes back meanwhile.
             entry.gone = offline
             self._supply.pop(entry.agent_type, None)
+            self._review_pool(entry)
             for task in self._store.tasks_of(entry.name):
                 self._task_queue.add(task.uid)
             if not entry.exists:
@@ -369,3 +387,9 @@ class AgentReconciler:
     def _changed(self, entry: AgentEntry) -> None:
         self._supply.pop(entry.agent_type, None)
         self._queue.add(entry.name)
+        self._review_pool(entry)
+
+    def _review_pool(self, entry: AgentEntry) -> None:
+        pod = self._store.pod_of(entry)
+        if pod is not None:
+            self._pool_queue.add_after(pod.facts.pool_uid, POOL_REVIEW_SECONDS)

@@ -26,6 +26,7 @@ from .broker import Broker
 from .commands import send_query
 from .kube import Kube, api_client
 from .leadership import LeadershipLostError, lead
+from .pools import PoolReconciler
 from .resync import Resync
 from .settings import Settings, SettingsError
 from .standings import Standings
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 TASK_WORKERS = 16
 AGENT_WORKERS = 4
 ANNOUNCEMENT_WORKERS = 2
+POOL_WORKERS = 2
 
 
 async def run(settings: Settings) -> None:
@@ -77,6 +79,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     task_queue: WorkQueue[str] = WorkQueue()
     agent_queue: WorkQueue[str] = WorkQueue()
     announcement_queue: WorkQueue[str] = WorkQueue()
+    pool_queue: WorkQueue[str] = WorkQueue()
     kube = Kube(api, settings.namespace)
     broker = Broker(settings.broker, settings.identity)
     standings = Standings(store, announcement_queue, broker, _now)
@@ -84,6 +87,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         store,
         agent_queue,
         task_queue,
+        pool_queue,
         kube,
         broker,
         standings,
@@ -95,7 +99,10 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     announcements = AnnouncementReconciler(
         store, announcement_queue, kube, standings, agents, _now, settings.offline_after
     )
-    resync = Resync(store, kube, tasks, agents, announcements)
+    pools = PoolReconciler(
+        store, pool_queue, kube, agents, _now, settings.pool_credentials, settings.identity
+    )
+    resync = Resync(store, kube, tasks, agents, announcements, pools)
 
     def on_connected() -> None:
         """Publish what waited for the broker, and ask the agents what they are doing."""
@@ -119,9 +126,10 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
                 group.create_task(announcement_queue.work(announcements.reconcile))
                 for _ in range(ANNOUNCEMENT_WORKERS)
             ),
+            *(group.create_task(pool_queue.work(pools.reconcile)) for _ in range(POOL_WORKERS)),
         ]
         await kopf.operator(
-            registry=watch.registry(tasks, agents, announcements),
+            registry=watch.registry(tasks, agents, announcements, pools),
             settings=watch.settings(),
             namespaces=[settings.namespace],
             # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
@@ -174,11 +182,12 @@ def main() -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(
         prog="harebell-operator",
-        description="Reconciles harebell's Tasks, Agents and Announcements against RabbitMQ.",
+        description="Reconciles harebell's Tasks, Agents, AgentPools and Announcements against RabbitMQ.",
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), "
-        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), "
-        "HAREBELL_LOG_LEVEL (INFO), "
+        "HAREBELL_OFFLINE_SECONDS (180), HAREBELL_LEASE (none: the only replica), "
+        "HAREBELL_POOL_AMQP_SECRET and HAREBELL_POOL_AMQP_CA_KEY (none: templates bring the broker's URL), "
+        "HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "
         "and KUBECONFIG outside a cluster.",
     )
     parser.parse_args()

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harebell_bus.settings import BrokerSettings, BrokerSettingsError
 
+from .decide.pod import Credentials
+
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -27,6 +29,9 @@ class Settings(BaseModel):
     offline_seconds: Annotated[float, Field(gt=0)] = 180
     lease: str | None = None
     """Name of the Lease that decides which of several replicas works; None: this is the only one."""
+    pool_amqp_secret: str | None = None
+    """Name of the Secret with the broker's URL for agents of pools, see :class:`.decide.pod.Credentials`."""
+    pool_amqp_ca_key: str | None = None
     port: Annotated[int, Field(ge=0, le=65535)] = 9090
     log_level: str = "INFO"
     identity: str = "harebell-operator"
@@ -36,6 +41,11 @@ class Settings(BaseModel):
         """How long an agent may be silent."""
         return timedelta(seconds=self.offline_seconds)
 
+    @property
+    def pool_credentials(self) -> Credentials | None:
+        """Where the Pods of AgentPools get the broker's URL from; None: their templates say."""
+        return Credentials(self.pool_amqp_secret, self.pool_amqp_ca_key) if self.pool_amqp_secret else None
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the settings. :raises SettingsError: one is missing or wrong."""
@@ -44,6 +54,8 @@ class Settings(BaseModel):
             "heartbeat_seconds": "HAREBELL_HEARTBEAT_SECONDS",
             "offline_seconds": "HAREBELL_OFFLINE_SECONDS",
             "lease": "HAREBELL_LEASE",
+            "pool_amqp_secret": "HAREBELL_POOL_AMQP_SECRET",
+            "pool_amqp_ca_key": "HAREBELL_POOL_AMQP_CA_KEY",
             "port": "HAREBELL_PORT",
             "log_level": "HAREBELL_LOG_LEVEL",
             "identity": "POD_NAME",
