@@ -11,7 +11,7 @@ from tests.support.kubectl import Kubectl, run
 from tests.support.servers import Servers, Vhost, deploy
 
 ROOT = Path(__file__).parents[2]
-SERVERS_NAMESPACE = "harebell-servers"
+SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers")
 
 
 @pytest.fixture(scope="session")
