@@ -10,6 +10,7 @@ from harebell_crds.conditions import find_condition
 from harebell_crds.pool import AgentPoolStatus
 from harebell_operator.decide.pod import PodFacts, Trouble
 from harebell_operator.decide.pool import (
+    BURST,
     REVIEW,
     SETTLED,
     Member,
@@ -95,6 +96,12 @@ def test_scaling(
     assert decision.create == create
 
 
+def test_it_looks_again_after_so_many() -> None:
+    assert decided(BURST + 1).create == BURST
+    members = [member(f"m{n}", draining=True, drained=True) for n in range(BURST + 1)]
+    assert len(decided(0, *members).delete) == BURST
+
+
 OLD = [member(f"old{n}", version="old", age=n) for n in range(3)]
 
 
@@ -169,12 +176,13 @@ def test_why_a_pod_does_not_come_up_is_said() -> None:
     stuck = [
         Member(pod(f"stuck{n}", trouble=Trouble("ImagePullBackOff", "no such image")), ABSENT) for n in (1, 2)
     ]
-    decision = decided(3, IDLE, *stuck)
+    sidecar = Member(pod("a", trouble=Trouble("CrashLoopBackOff", "a sidecar")), ONLINE)
+    decision = decided(3, sidecar, *stuck)
     assert condition(decision, "Ready") == ("False", "ImagePullBackOff")
     assert condition(decision, "ReplicaFailure") == ("True", "ImagePullBackOff")
     failure = find_condition(decision.status.conditions, "ReplicaFailure")
     assert failure is not None
-    assert failure.message == "Pod stuck1 (and 1 more): no such image"
+    assert failure.message == "Pod stuck1 (and 2 more): no such image"
 
 
 def test_after_a_setback_it_waits_longer_each_time() -> None:

@@ -58,6 +58,13 @@ def test_what_an_agent_needs_is_filled_in() -> None:
     }
 
 
+def test_agents_are_spread_over_nodes_unless_the_template_says_where_they_go() -> None:
+    (spread,) = made(template())["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= made(template())["metadata"]["labels"].items()
+    assert "topologySpreadConstraints" not in made(template(affinity={"nodeAffinity": {}}))["spec"]
+    assert made(template(topologySpreadConstraints=[]))["spec"]["topologySpreadConstraints"] == []
+
+
 def test_it_meets_pod_security_restricted() -> None:
     spec = made(template(initContainers=[{"name": "first", "image": "i"}]))["spec"]
     assert spec["automountServiceAccountToken"] is False

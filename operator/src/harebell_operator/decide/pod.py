@@ -94,6 +94,9 @@ def pod_for(
     _volumes(spec, agent, agent_type, credentials)
     _probes(agent)
     _security(spec, agent)
+    if not spec.get("affinity"):
+        # The scheduler spreads by itself only what a controller of its own list owns.
+        spec.setdefault("topologySpreadConstraints", [_spread(pool)])
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -184,6 +187,15 @@ def _security(spec: dict[str, Any], agent: dict[str, Any]) -> None:
             **({"readOnlyRootFilesystem": True} if container is agent else {}),
             **(container.get("securityContext") or {}),
         }
+
+
+def _spread(pool: str) -> dict[str, Any]:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {POOL_LABEL: pool}},
+    }
 
 
 # ---- what it says of itself ------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from .pod import PodFacts, Trouble
 
 SURGE = 1
 """Pods more than wanted while a new template is rolled out."""
+BURST = 50
+"""Pods made or removed before looking again: what is wanted may have changed meanwhile."""
 SETBACK_BACKOFF = Backoff(initial_seconds=1, factor=2, max_seconds=300)
 SETTLED = timedelta(minutes=10)
 """A Pod that lived so long did not fail at once; as the kubelet resets its own backoff."""
@@ -141,16 +143,14 @@ def decide(obs: PoolObservation, now: datetime) -> PoolDecision:
     victims = _victims(active, obs)
     chosen = {m.pod.uid for m in victims}
     missing = _missing(active, obs)
+    removable = [m for m in obs.members if m.pod.ended] + [m for m in victims if m.removable]
     due = obs.setback.due(obs.uid) if obs.setback is not None and missing else None
     waits = due is not None and now < due
     return PoolDecision(
         undrain=tuple(m.pod.uid for m in active if m.draining and m.pod.uid not in chosen),
         drain=tuple(m.pod.uid for m in victims if not m.draining),
-        delete=(
-            *(m.pod.uid for m in obs.members if m.pod.ended),
-            *(m.pod.uid for m in victims if m.removable),
-        ),
-        create=0 if waits else missing,
+        delete=tuple(m.pod.uid for m in removable[:BURST]),
+        create=0 if waits else min(missing, BURST),
         status=_status(active, len(victims), missing, obs, now),
         wake_at=_wake_at(active, due if waits else None, now),
     )
@@ -244,15 +244,15 @@ def _status(
 
 
 def _trouble(active: list[Member], missing: int, obs: PoolObservation) -> Trouble | None:
-    """Return why Pods cannot be made, or the first that does not come up."""
+    """Return why Pods cannot be made, or what ails one; first those whose agents are not there."""
     if obs.setback is not None and missing:
         return obs.setback.trouble
-    stuck = [m.pod for m in active if m.pod.trouble is not None]
-    for pod in sorted(stuck, key=lambda p: p.name):
-        if pod.trouble is not None:
-            more = f" (and {len(stuck) - 1} more)" if len(stuck) > 1 else ""
-            return Trouble(pod.trouble.reason, f"Pod {pod.name}{more}: {pod.trouble.message}")
-    return None
+    stuck = [(m.ready, m.pod.name, m.pod.trouble) for m in active if m.pod.trouble is not None]
+    if not stuck:
+        return None
+    _, name, trouble = min(stuck, key=lambda each: each[:2])
+    more = f" (and {len(stuck) - 1} more)" if len(stuck) > 1 else ""
+    return Trouble(trouble.reason, f"Pod {name}{more}: {trouble.message}")
 
 
 def _with(
