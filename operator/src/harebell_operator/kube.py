@@ -1,5 +1,6 @@
 """The few calls the operator makes to the API server, besides watching."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -243,7 +244,12 @@ async def _call(call: Awaitable[T]) -> T:
 
 
 def _message(error: ApiException) -> str:
-    return str(error.body or "")[:500]
+    """Return what the API server's Status says, or the beginning of whatever else came back."""
+    body = str(error.body or "")
+    try:
+        return str(json.loads(body)["message"])[:1000]
+    except (ValueError, TypeError, KeyError):
+        return body[:500]
 
 
 @asynccontextmanager

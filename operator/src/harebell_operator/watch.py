@@ -69,13 +69,13 @@ def registry(
     @kopf.on.event("", "v1", "pods", labels={TYPE_LABEL: kopf.PRESENT}, registry=handlers)
     async def pod(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
+        ended = (body.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if event["type"] == "DELETED" or ended:
+            agents.pod_gone(body["metadata"]["uid"], body["metadata"]["name"])
         if event["type"] == "DELETED":
             pools.pod_deleted(body["metadata"]["uid"])
         else:
             pools.pod_observed(body)
-        ended = (body.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        if event["type"] == "DELETED" or ended:
-            agents.pod_gone(body["metadata"]["uid"], body["metadata"]["name"])
 
     return handlers
 
