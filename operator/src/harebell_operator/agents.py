@@ -18,6 +18,7 @@ from .commands import send_stop, send_welcome
 from .decide.agent import AgentObservation, decide, is_offline, left
 from .decide.fencing import is_stale
 from .decide.observation import Sighting, StopOrder, Supply
+from .decide.pool import NOTICE_SECONDS
 from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError, agent_labels
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
@@ -29,8 +30,6 @@ FORGOT_GRACE = timedelta(seconds=10)
 """A Task missing from a heartbeat may have ended: so long its outcome may still be on the way."""
 RETRY_SECONDS = 2.0
 FAULT_SECONDS = 60.0
-POOL_REVIEW_SECONDS = 0.2
-"""Pods and agents change in bursts; a pool is looked at once for all that came within this time."""
 
 
 class AgentReconciler:
@@ -271,15 +270,6 @@ class AgentReconciler:
             found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names)
         return found
 
-    def is_gone(self, entry: AgentEntry, now: datetime) -> bool:
-        """Return whether an agent has left, or was not heard of in time."""
-        return is_offline(self._observe(entry), now) is not None
-
-    def due(self, since: datetime) -> datetime | None:
-        """Return until when an agent that runs since then is to be heard of; None while none can be."""
-        hearing = self._broker.hearing_since
-        return None if hearing is None else max(since, hearing) + self._offline_after
-
     async def stop(self, task: TaskRef, order: StopOrder) -> None:
         """Tell an agent to stop an attempt, if it can be told now."""
         entry = self._store.agents.get(order.agent_id)
@@ -392,4 +382,4 @@ class AgentReconciler:
     def _review_pool(self, entry: AgentEntry) -> None:
         pod = self._store.pod_of(entry)
         if pod is not None:
-            self._pool_queue.add_after(pod.facts.pool_uid, POOL_REVIEW_SECONDS)
+            self._pool_queue.add_after(pod.facts.pool_uid, NOTICE_SECONDS)

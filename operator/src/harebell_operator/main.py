@@ -100,7 +100,15 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         store, announcement_queue, kube, standings, agents, _now, settings.offline_after
     )
     pools = PoolReconciler(
-        store, pool_queue, kube, agents, _now, settings.pool_credentials, settings.identity
+        store,
+        pool_queue,
+        kube,
+        broker,
+        agents,
+        _now,
+        settings.offline_after,
+        settings.pool_credentials,
+        settings.identity,
     )
     resync = Resync(store, kube, tasks, agents, announcements, pools)
 

@@ -13,10 +13,12 @@ from harebell_crds.pool import AgentPoolSpec, AgentPoolStatus
 from harebell_crds.task import TaskPhase
 
 from . import metrics
-from .agents import POOL_REVIEW_SECONDS, AgentReconciler
+from .agents import AgentReconciler
+from .broker import Broker
 from .decide.observation import EventNote, EventType
 from .decide.pod import Credentials, Trouble, pod_for, read_pod, selector, template_hash
 from .decide.pool import (
+    NOTICE_SECONDS,
     SETTLED,
     Member,
     PoolDecision,
@@ -46,16 +48,20 @@ class PoolReconciler:
         store: Store,
         queue: WorkQueue[str],
         kube: Kube,
+        broker: Broker,
         agents: AgentReconciler,
         clock: Callable[[], datetime],
+        offline_after: timedelta,
         credentials: Credentials | None,
         identity: str,
     ) -> None:
         self._store = store
         self._queue = queue
         self._kube = kube
+        self._broker = broker
         self._agents = agents
         self._clock = clock
+        self._offline_after = offline_after
         self._credentials = credentials
         self._identity = identity
         self._touched: set[str] = set()
@@ -137,7 +143,7 @@ class PoolReconciler:
             self._review(entry.facts.pool_uid)
 
     def _review(self, pool_uid: str) -> None:
-        self._queue.add_after(pool_uid, POOL_REVIEW_SECONDS)
+        self._queue.add_after(pool_uid, NOTICE_SECONDS)
 
     # ---- reconcile -----------------------------------------------------------------------------------
 
@@ -203,8 +209,8 @@ class PoolReconciler:
                 pod.facts,
                 heard=beat is not None,
                 known=agent is not None,
-                gone=agent is not None and self._agents.is_gone(agent, now),
-                due=self._agents.due(pod.facts.running_since or now),
+                gone=agent is not None and agent.gone is not None,
+                due=self._due(pod.facts.running_since or now),
                 now=now,
             ),
             expected=agent is not None and agent.status.phase not in (None, AgentPhase.OFFLINE),
@@ -216,6 +222,11 @@ class PoolReconciler:
             and pod.drain.uid in beat.acknowledged
             and not beat.current_tasks,
         )
+
+    def _due(self, since: datetime) -> datetime | None:
+        """Return until when an agent that runs since then is to be heard of; None while none can be."""
+        hearing = self._broker.hearing_since
+        return None if hearing is None else max(since, hearing) + self._offline_after
 
     def _work(self, agent: AgentEntry) -> set[str]:
         """Return the UIDs of the Tasks that an agent has, by anybody's word."""

@@ -1,5 +1,6 @@
 """The reconciler of AgentPools, with a store, and an API server that only writes down."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,10 +13,11 @@ from harebell_operator.workqueue import WorkQueue
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 UID = "pool-1"
+OFFLINE_AFTER = timedelta(seconds=180)
 
 
 class World:
-    """An operator. Also stands in for the API server and the reconciler of Agents."""
+    """An operator. Also stands in for the API server, the broker and the reconciler of Agents."""
 
     def __init__(self) -> None:
         self.now = T0
@@ -28,7 +30,10 @@ class World:
         self.store = Store()
         self.queue: WorkQueue[str] = WorkQueue()
         me: Any = self
-        self.reconciler = PoolReconciler(self.store, self.queue, me, me, lambda: self.now, None, "operator")
+        self.hearing_since: datetime | None = T0
+        self.reconciler = PoolReconciler(
+            self.store, self.queue, me, me, me, lambda: self.now, OFFLINE_AFTER, None, "operator"
+        )
 
     # ---- the API server
 
@@ -61,12 +66,6 @@ class World:
         self.events.append(note.reason)
 
     # ---- the reconciler of Agents
-
-    def is_gone(self, entry: AgentEntry, now: datetime) -> bool:
-        return entry.gone is not None
-
-    def due(self, since: datetime) -> datetime | None:
-        return since + timedelta(seconds=180)
 
     def redirected(self, entry: AgentEntry) -> None:
         self.told.append(entry.name)
@@ -287,6 +286,30 @@ async def test_after_a_restart_who_had_work_counts_as_working() -> None:
     assert world.store.pods["u-1"].drain is None
     assert world.store.pods["u-2"].drain is not None
     assert world.removed == []
+
+
+async def test_one_that_runs_and_is_not_heard_of_goes_when_it_could_have_been() -> None:
+    for hearing, goes in ((T0, True), (None, False)):
+        world = World()
+        world.hearing_since = hearing
+        world.observe(1, 1)
+        await world.later()
+        pod = world.store.pods["u-1"]
+        pod.facts = replace(pod.facts, running_since=T0)
+        world.observe(0, 2)
+        await world.later(179)
+        assert world.removed == []
+        await world.later(1)
+        assert bool(world.removed) == goes
+
+
+async def test_one_whose_agent_has_left_goes_at_once() -> None:
+    world = World()
+    await world.with_agents(1)
+    world.store.agents["crew-1"].gone = "Left"
+    world.observe(0, 2)
+    await world.later()
+    assert world.removed == ["crew-1"]
 
 
 async def test_the_figures_of_the_metrics() -> None:

@@ -28,6 +28,8 @@ BURST = 50
 SETBACK_BACKOFF = Backoff(initial_seconds=1, factor=2, max_seconds=300)
 SETTLED = timedelta(minutes=10)
 """A Pod that lived so long did not fail at once; as the kubelet resets its own backoff."""
+NOTICE_SECONDS = 0.2
+"""Pods and agents change in bursts; a pool is looked at once for all that came within this time."""
 REVIEW = timedelta(seconds=15)
 """No event tells when the time to hear of an agent is over."""
 
