@@ -209,12 +209,14 @@ def test_rights() -> None:
         "harebell.dev/tasks": look | change,
         "harebell.dev/agents": look | change,
         "harebell.dev/announcements": look,
+        "harebell.dev/agentpools": look,
+        "harebell.dev/agentpools/status": {"patch"},
         "harebell.dev/announcements/status": {"patch"},
         "harebell.dev/buses": {"get", "create"},
         "harebell.dev/buses/status": {"patch"},
         "harebell.dev/tasks/status": {"patch"},
         "harebell.dev/agents/status": {"patch"},
-        "pods": look,
+        "pods": look | {"create", "delete"},
         "events": {"create", "patch"},
         "events.k8s.io/events": {"create", "patch"},
         "coordination.k8s.io/leases": look | {"create", "update", "patch"},
@@ -383,6 +385,23 @@ def test_each_component_mounts_its_own_credentials_only() -> None:
         )
 
 
+def test_agents_of_agentpools_get_the_credentials_that_those_of_the_chart_have() -> None:
+    def given(values: dict[str, Any]) -> dict[str, str]:
+        env = environment(render(values), "bell-harebell-operator/operator")
+        begin = "HAREBELL_POOL_AMQP_"
+        return {name.removeprefix(begin): value for name, value in env.items() if name.startswith(begin)}
+
+    made = {"SECRET": "bell-harebell-amqp-agent-{type}"}
+    ca = {"CA_KEY": "ca.crt", "CA_SECRET": "bell-harebell-rabbitmq-tls"}
+    assert given({}) == made | ca
+    assert given(VARIANTS["plain"]) == made
+    certificate = {"rabbitmq": {"embedded": {"tls": {"requireClientCertificate": True}}}}
+    assert given(certificate) == made | ca | {"CERT_SECRET": made["SECRET"]}
+    assert given(EXTERNAL) == {"SECRET": "my-broker", "CA_KEY": "ca.pem"}
+    own = {"agentDefaults": {"existingAmqpSecret": "my-agents", "existingAmqpCertSecret": "my-client"}}
+    assert given(EXTERNAL | own) == {"SECRET": "my-agents", "CA_KEY": "ca.pem", "CERT_SECRET": "my-client"}
+
+
 def definitions(resources: list[dict[str, Any]]) -> dict[str, Any]:
     text = of_kind(resources, "Secret")["bell-harebell-rabbitmq"]["stringData"]["definitions.json"]
     found: dict[str, Any] = json.loads(text)
@@ -439,7 +458,8 @@ def test_secrets_stay_in_secrets(variant: str) -> None:
     for name, container in containers(resources):
         for variable in container["env"]:
             if re.search("PASS|KEY|TOKEN|SECRET|COOKIE|URL", variable["name"]):
-                assert variable["name"].endswith("_FILE"), name
+                # Those of pools name a Secret and a key in it.
+                assert variable["name"].endswith("_FILE") or "_POOL_AMQP_" in variable["name"], name
 
 
 def test_generated_secrets() -> None:
@@ -736,6 +756,8 @@ def test_admission_policy() -> None:
     assert not of_kind(render({"admissionPolicy": {"enabled": False}}), *kinds)
 
 
-@pytest.mark.parametrize("name", ["agents.yaml", "announcements.yaml", "buses.yaml", "tasks.yaml"])
+@pytest.mark.parametrize(
+    "name", ["agentpools.yaml", "agents.yaml", "announcements.yaml", "buses.yaml", "tasks.yaml"]
+)
 def test_definitions_are_the_generated_ones(name: str) -> None:
     assert (CHART / "crds" / name).read_bytes() == (REPOSITORY / "crds" / name).read_bytes()

@@ -10,7 +10,7 @@ from tests.support.kubectl import Kubectl
 from tests.support.release import FAST, Release, installed
 
 ROOT = Path(__file__).parents[2]
-NAMESPACE = "harebell-e2e"
+NAMESPACE = os.environ.get("HAREBELL_E2E_NAMESPACE", "harebell-e2e")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ FAST = (
     "--set", "operator.heartbeatSeconds=3", "--set", "operator.offlineSeconds=9",
     "--set", "agentDefaults.drainSeconds=2",
     "--set-json", 'agents.infra.commandAllow=[["uname"]]',
+    # No Pods of the chart's: a user of the broker for the agents of AgentPools of this type.
+    "--set", "agents.crew.replicas=0",
 )  # fmt: skip
 
 

@@ -80,8 +80,9 @@ class ScriptedAgent:
             return True
 
         await eventually("a queue for heartbeats", told)
-        welcome = await self.command()
-        assert isinstance(welcome, Welcome), welcome
+        # An earlier process of the same agent may be told to stop something first.
+        while not isinstance(welcome := await self.command(), Welcome):
+            pass
         self.work_queues = welcome.work_queues
         self.superseded = welcome.superseded
 

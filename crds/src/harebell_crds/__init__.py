@@ -1,8 +1,8 @@
 """harebell's contract with Kubernetes.
 
-The resource models (:mod:`.task`, :mod:`.agent`, :mod:`.announcement`, :mod:`.bus`), the conditions they
-share (:mod:`.conditions`) and the generator that turns them into structural CustomResourceDefinitions
-(:mod:`.generate`).
+The resource models (:mod:`.task`, :mod:`.agent`, :mod:`.pool`, :mod:`.announcement`, :mod:`.bus`), the
+conditions they share (:mod:`.conditions`) and the generator that turns them into structural
+CustomResourceDefinitions (:mod:`.generate`).
 """
 
 GROUP = "harebell.dev"

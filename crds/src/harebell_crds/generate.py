@@ -12,6 +12,7 @@ from . import CATEGORY, GROUP, VERSION
 from .agent import AgentSpec, AgentStatus
 from .announcement import AnnouncementSpec, AnnouncementStatus
 from .bus import BusSpec, BusStatus
+from .pool import MAX_NAME_LENGTH, AgentPoolSpec, AgentPoolStatus
 from .schema import structural_schema
 from .task import TaskSpec, TaskStatus
 
@@ -46,6 +47,8 @@ class Resource:
     columns: tuple[Column, ...]
     rules: tuple[tuple[str, str], ...] = ()
     """CEL over the whole object, and the message of its refusal: what depends on spec and status at once."""
+    scalable: bool = False
+    """Whether it has a scale subresource, for ``kubectl scale`` and autoscalers."""
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -112,6 +115,31 @@ RESOURCES = (
         ),
     ),
     Resource(
+        kind="AgentPool",
+        description="A number of like agents, each in a Pod; none is removed while it works.",
+        plural="agentpools",
+        short_names=("hbp",),
+        spec=AgentPoolSpec,
+        status=AgentPoolStatus,
+        rules=(
+            (
+                f"size(self.metadata.name) <= {MAX_NAME_LENGTH}",
+                f"metadata.name may have {MAX_NAME_LENGTH} characters at most",
+            ),
+            ("!self.metadata.name.contains('.')", "metadata.name may not have dots"),
+        ),
+        scalable=True,
+        columns=(
+            Column("Type", ".spec.type"),
+            Column("Desired", ".spec.replicas", "integer"),
+            Column("Ready", ".status.readyReplicas", "integer"),
+            Column("Busy", ".status.busyReplicas", "integer"),
+            Column("Draining", ".status.drainingReplicas", "integer"),
+            Column("Updated", ".status.updatedReplicas", "integer", priority=1),
+            _AGE,
+        ),
+    ),
+    Resource(
         kind="Bus",
         description="How the parts do that carry and keep messages. The operator makes the only one.",
         plural="buses",
@@ -131,10 +159,19 @@ RESOURCES = (
     ),
 )
 
+_SCALE = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.selector",
+}
+
 
 def crd(resource: Resource) -> dict[str, Any]:
     """Return the CustomResourceDefinition of ``resource``."""
     spec, status = structural_schema(resource.spec), structural_schema(resource.status, defaults=False)
+    subresources: dict[str, Any] = {"status": {}}
+    if resource.scalable:
+        subresources["scale"] = _SCALE
     schema: dict[str, Any] = {
         "type": "object",
         "description": resource.description,
@@ -172,7 +209,7 @@ def crd(resource: Resource) -> dict[str, Any]:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": subresources,
                     "additionalPrinterColumns": [c.to_wire() for c in resource.columns],
                     "schema": {"openAPIV3Schema": schema},
                 }

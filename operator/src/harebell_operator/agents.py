@@ -19,6 +19,7 @@ from .decide.agent import AgentObservation, decide, is_offline, left
 from .decide.fencing import is_stale
 from .decide.lanes import newest_message
 from .decide.observation import Sighting, StopOrder, Supply
+from .decide.pool import NOTICE_SECONDS
 from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError, agent_labels
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
@@ -42,6 +43,7 @@ class AgentReconciler:
         store: Store,
         queue: WorkQueue[str],
         task_queue: WorkQueue[str],
+        pool_queue: WorkQueue[str],
         kube: Kube,
         broker: Broker,
         standings: Standings,
@@ -52,6 +54,7 @@ class AgentReconciler:
         self._store = store
         self._queue = queue
         self._task_queue = task_queue
+        self._pool_queue = pool_queue
         self._kube = kube
         self._broker = broker
         self._standings = standings
@@ -115,11 +118,15 @@ class AgentReconciler:
 
     def announced(self) -> None:
         """Take in that other announcements hold now."""
-        self._supply.clear()
         for entry in self._store.agents.values():
-            self._standings.tell(entry)
-            if entry.heartbeat is not None:
-                self._queue.add(entry.name)
+            self.redirected(entry)
+
+    def redirected(self, entry: AgentEntry) -> None:
+        """Take in that something else may hold for an agent now."""
+        self._supply.pop(entry.agent_type, None)
+        self._standings.tell(entry)
+        if entry.heartbeat is not None:
+            self._queue.add(entry.name)
 
     def pod_gone(self, pod_uid: str, pod_name: str) -> None:
         """Take in that a Pod was deleted or has ended: its agent is gone at once."""
@@ -308,6 +315,7 @@ class AgentReconciler:
             # It stays so until it is heard of, also when the broker goes away and comes back meanwhile.
             entry.gone = offline
             self._supply.pop(entry.agent_type, None)
+            self._review_pool(entry)
             for task in self._store.tasks_of(entry.name):
                 self._task_queue.add(task.uid)
             if not entry.exists:
@@ -383,3 +391,9 @@ class AgentReconciler:
     def _changed(self, entry: AgentEntry) -> None:
         self._supply.pop(entry.agent_type, None)
         self._queue.add(entry.name)
+        self._review_pool(entry)
+
+    def _review_pool(self, entry: AgentEntry) -> None:
+        pod = self._store.pod_of(entry)
+        if pod is not None:
+            self._pool_queue.add_after(pod.facts.pool_uid, NOTICE_SECONDS)

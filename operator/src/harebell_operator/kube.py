@@ -1,5 +1,6 @@
 """The few calls the operator makes to the API server, besides watching."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -15,7 +16,8 @@ from harebell_bus.envelopes import PodRef
 from harebell_crds import API_VERSION, GROUP, VERSION
 
 from .decide.observation import EventNote
-from .store import TaskEntry
+from .decide.pod import POOL_LABEL
+from .store import PoolEntry, TaskEntry
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 15.0
@@ -48,7 +50,9 @@ class Kube:
     """Calls within one namespace."""
 
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
+        self._api = api
         self._objects = client.CustomObjectsApi(api)
+        self._core = client.CoreV1Api(api)
         self.namespace = namespace
 
     async def list_all(self, plural: str) -> list[dict[str, Any]]:
@@ -165,12 +169,50 @@ class Kube:
         )
         return dict(created)
 
-    async def record(self, task: TaskEntry, note: EventNote, reporter: str) -> None:
-        """Record an Event on a Task (``events.k8s.io/v1``)."""
+    async def list_pods(self) -> list[dict[str, Any]]:
+        """Return every Pod of an AgentPool. :raises KubeError: they cannot be read now."""
+        found = await _call(
+            self._core.list_namespaced_pod(
+                self.namespace, label_selector=POOL_LABEL, _request_timeout=TIMEOUT_SECONDS
+            )
+        )
+        return [self._wire(pod) for pod in found.items]
+
+    async def create_pod(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Create a Pod and return it.
+
+        :raises RefusedError: admission, a quota or the API server's rules are against it.
+        """
+        pod: Any = body
+        return self._wire(
+            await _call(
+                self._core.create_namespaced_pod(self.namespace, pod, _request_timeout=TIMEOUT_SECONDS)
+            )
+        )
+
+    async def delete_pod(self, name: str, uid: str) -> None:
+        """Delete the Pod with this UID. :raises NotFoundError: it is gone already."""
+        options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=uid))
+        try:
+            await _call(
+                self._core.delete_namespaced_pod(
+                    name, self.namespace, body=options, _request_timeout=TIMEOUT_SECONDS
+                )
+            )
+        except AlreadyExistsError as error:  # 409: another UID has the name
+            raise NotFoundError(str(error)) from error
+
+    def _wire(self, found: Any) -> dict[str, Any]:
+        """Return an object of the client's as the API spells it, as watches show it."""
+        api: Any = self._api
+        return dict(api.sanitize_for_serialization(found))
+
+    async def record(self, about: TaskEntry | PoolEntry, note: EventNote, reporter: str) -> None:
+        """Record an Event on a Task or an AgentPool (``events.k8s.io/v1``)."""
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{task.name[:200]}.{uuid4().hex[:16]}", "namespace": self.namespace},
+            "metadata": {"name": f"{about.name[:200]}.{uuid4().hex[:16]}", "namespace": self.namespace},
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": note.type.value,
             "reason": note.reason[:128],
@@ -180,10 +222,10 @@ class Kube:
             "reportingInstance": reporter[:128],
             "regarding": {
                 "apiVersion": API_VERSION,
-                "kind": "Task",
-                "name": task.name,
+                "kind": "Task" if isinstance(about, TaskEntry) else "AgentPool",
+                "name": about.name,
                 "namespace": self.namespace,
-                "uid": task.uid,
+                "uid": about.uid,
             },
         }
         await _call(
@@ -213,7 +255,12 @@ async def _call(call: Awaitable[T]) -> T:
 
 
 def _message(error: ApiException) -> str:
-    return str(error.body or "")[:500]
+    """Return what the API server's Status says, or the beginning of whatever else came back."""
+    body = str(error.body or "")
+    try:
+        return str(json.loads(body)["message"])[:1000]
+    except (ValueError, TypeError, KeyError):
+        return body[:500]
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ from .commands import send_query
 from .kube import Kube, api_client
 from .lanes import LaneKeeper
 from .leadership import LeadershipLostError, lead
+from .pools import PoolReconciler
 from .resync import Resync
 from .settings import Settings, SettingsError
 from .standings import Standings
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 TASK_WORKERS = 16
 AGENT_WORKERS = 4
 ANNOUNCEMENT_WORKERS = 2
+POOL_WORKERS = 2
 
 
 async def run(settings: Settings) -> None:
@@ -79,6 +81,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     task_queue: WorkQueue[str] = WorkQueue()
     agent_queue: WorkQueue[str] = WorkQueue()
     announcement_queue: WorkQueue[str] = WorkQueue()
+    pool_queue: WorkQueue[str] = WorkQueue()
     kube = Kube(api, settings.namespace)
     broker = Broker(settings.broker, settings.identity, record_heartbeats=settings.record_heartbeats)
     standings = Standings(store, announcement_queue, broker, _now)
@@ -86,6 +89,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         store,
         agent_queue,
         task_queue,
+        pool_queue,
         kube,
         broker,
         standings,
@@ -98,7 +102,18 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         store, announcement_queue, kube, standings, agents, _now, settings.offline_after
     )
     bus = BusReconciler(kube, broker, _now, archive_expected=settings.archive)
-    resync = Resync(store, kube, tasks, agents, announcements)
+    pools = PoolReconciler(
+        store,
+        pool_queue,
+        kube,
+        broker,
+        agents,
+        _now,
+        settings.offline_after,
+        settings.pool_credentials,
+        settings.identity,
+    )
+    resync = Resync(store, kube, tasks, agents, announcements, pools)
 
     def on_connected() -> None:
         """Publish what waited for the broker, and ask the agents what they are doing."""
@@ -124,9 +139,10 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
                 group.create_task(announcement_queue.work(announcements.reconcile))
                 for _ in range(ANNOUNCEMENT_WORKERS)
             ),
+            *(group.create_task(pool_queue.work(pools.reconcile)) for _ in range(POOL_WORKERS)),
         ]
         await kopf.operator(
-            registry=watch.registry(tasks, agents, announcements),
+            registry=watch.registry(tasks, agents, announcements, pools),
             settings=watch.settings(),
             namespaces=[settings.namespace],
             # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
@@ -179,12 +195,15 @@ def main() -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(
         prog="harebell-operator",
-        description="Reconciles harebell's Tasks, Agents and Announcements against RabbitMQ.",
+        description="Reconciles harebell's Tasks, Agents, AgentPools and Announcements against RabbitMQ.",
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_AMQP_CERT_FILE, HAREBELL_AMQP_KEY_FILE, "
         "HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), HAREBELL_OFFLINE_SECONDS (180), "
         "HAREBELL_RECORD_HEARTBEATS (false), HAREBELL_ARCHIVE (true), "
-        "HAREBELL_LEASE (none: the only replica), HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "
+        "HAREBELL_LEASE (none: the only replica), "
+        "HAREBELL_POOL_AMQP_SECRET, HAREBELL_POOL_AMQP_CA_KEY, HAREBELL_POOL_AMQP_CA_SECRET and "
+        "HAREBELL_POOL_AMQP_CERT_SECRET (none: templates bring the broker's URL), "
+        "HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "
         "and KUBECONFIG outside a cluster.",
     )
     parser.parse_args()

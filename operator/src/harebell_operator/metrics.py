@@ -21,6 +21,10 @@ UNREADABLE = Counter(
 HEARTBEATS = Counter("harebell_heartbeats_total", "Heartbeats consumed", ["reason"])
 AGENTS = Gauge("harebell_agents", "Agents by type and phase", ["agent_type", "phase"])
 TASKS = Gauge("harebell_tasks", "Tasks by phase", ["phase"])
+QUEUE_DEPTH = Gauge("harebell_queue_depth", "Tasks that wait for an agent, by type", ["agent_type"])
+POOL_REPLICAS = Gauge(
+    "harebell_pool_replicas", "Pods of AgentPools by state", ["pool", "agent_type", "state"]
+)
 QUEUE_SECONDS = Histogram(
     "harebell_task_queue_seconds",
     "Seconds from the confirm of the message to the start of the attempt",

@@ -7,6 +7,7 @@ from typing import Any
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
 from .kube import Kube, KubeError, NotFoundError
+from .pools import PoolReconciler
 from .store import Store
 from .tasks import TaskReconciler
 
@@ -26,12 +27,14 @@ class Resync:
         tasks: TaskReconciler,
         agents: AgentReconciler,
         announcements: AnnouncementReconciler,
+        pools: PoolReconciler,
     ) -> None:
         self._store = store
         self._kube = kube
         self._tasks = tasks
         self._agents = agents
         self._announcements = announcements
+        self._pools = pools
         self.synced = False
 
     async def first(self) -> None:
@@ -60,12 +63,20 @@ class Resync:
         known = set(self._store.tasks)
         known_agents = {a.name for a in self._store.agents.values() if a.exists}
         known_announcements = set(self._store.announcements)
-        announcements = await self._list_announcements()
+        known_pools = set(self._store.pools)
+        announcements = await self._list_if_installed("announcements")
+        pools = await self._list_if_installed("agentpools")
+        self._pools.listing()
+        pods = await self._kube.list_pods()
         agents = await self._kube.list_all("agents")
         tasks = await self._kube.list_all("tasks")
         # First of all: they say whether the agents may work.
         for body in announcements:
             self._announcements.observed(body)
+        # Pods before their pools, which would make others in their place.
+        self._pools.listed(pods)
+        for body in pools:
+            self._pools.observed(body)
         for body in agents:
             self._agents.observed(body)
         for body in tasks:
@@ -76,11 +87,13 @@ class Resync:
             self._agents.deleted(name)
         for uid in known_announcements - {b["metadata"]["uid"] for b in announcements}:
             self._announcements.deleted(uid)
+        for uid in known_pools - {b["metadata"]["uid"] for b in pools}:
+            self._pools.deleted(uid)
 
-    async def _list_announcements(self) -> list[dict[str, Any]]:
+    async def _list_if_installed(self, plural: str) -> list[dict[str, Any]]:
         try:
-            return await self._kube.list_all("announcements")
+            return await self._kube.list_all(plural)
         except NotFoundError:
             # Helm does not bring new kinds with an upgrade. That must not stop work; there are none then.
-            logger.warning("the Announcement resource is not installed: apply the chart's crds folder")
+            logger.warning("the resource %s is not installed: apply the chart's crds folder", plural)
             return []

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harebell_bus.settings import BrokerSettings, BrokerSettingsError
 
+from .decide.pod import Credentials
+
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -31,6 +33,11 @@ class Settings(BaseModel):
     """Whether there is to be an archiver."""
     lease: str | None = None
     """Name of the Lease that decides which of several replicas works; None: this is the only one."""
+    pool_amqp_secret: str | None = None
+    """Name of the Secret with the broker's URL for agents of pools, see :class:`.decide.pod.Credentials`."""
+    pool_amqp_ca_key: str | None = None
+    pool_amqp_ca_secret: str | None = None
+    pool_amqp_certificate_secret: str | None = None
     port: Annotated[int, Field(ge=0, le=65535)] = 9090
     log_level: str = "INFO"
     identity: str = "harebell-operator"
@@ -39,6 +46,18 @@ class Settings(BaseModel):
     def offline_after(self) -> timedelta:
         """How long an agent may be silent."""
         return timedelta(seconds=self.offline_seconds)
+
+    @property
+    def pool_credentials(self) -> Credentials | None:
+        """Where the Pods of AgentPools get the broker's URL from; None: their templates say."""
+        if self.pool_amqp_secret is None:
+            return None
+        return Credentials(
+            self.pool_amqp_secret,
+            self.pool_amqp_ca_key,
+            self.pool_amqp_ca_secret,
+            self.pool_amqp_certificate_secret,
+        )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -50,6 +69,10 @@ class Settings(BaseModel):
             "record_heartbeats": "HAREBELL_RECORD_HEARTBEATS",
             "archive": "HAREBELL_ARCHIVE",
             "lease": "HAREBELL_LEASE",
+            "pool_amqp_secret": "HAREBELL_POOL_AMQP_SECRET",
+            "pool_amqp_ca_key": "HAREBELL_POOL_AMQP_CA_KEY",
+            "pool_amqp_ca_secret": "HAREBELL_POOL_AMQP_CA_SECRET",
+            "pool_amqp_certificate_secret": "HAREBELL_POOL_AMQP_CERT_SECRET",
             "port": "HAREBELL_PORT",
             "log_level": "HAREBELL_LOG_LEVEL",
             "identity": "POD_NAME",

@@ -17,6 +17,7 @@ from harebell_bus.topology import COMMANDS_EXCHANGE, command_key
 from .broker import Broker
 from .decide.standing import (
     Announced,
+    Drain,
     Holding,
     Listener,
     Position,
@@ -81,7 +82,9 @@ class Standings:
             self._standing = in_force(announced, now)
             ends = [a.spec.expires_at for a in announced if a.spec.expires_at and now < a.spec.expires_at]
             self._until = min(ends, default=None)
-        return holding(self._standing, _listener(agent)) if self._standing else _NOTHING
+        held = holding(self._standing, _listener(agent)) if self._standing else _NOTHING
+        pod = self._store.pod_of(agent)
+        return held.drained(pod.drain) if pod is not None and pod.drain is not None else held
 
     # ---- what agents say and are told --------------------------------------------------------------------
 
@@ -121,12 +124,13 @@ class Standings:
         # which they became true.
         held = self.of(agent)
         known = frozenset(beat.acknowledged)
-        new = [a for a in held.announcements if a.uid not in known]
+        held_here = [_of_drain(held.drain)] if held.drain else []
+        held_here += [_envelope(a) for a in held.announcements]
         standing = Standing(
             instance=beat.agent.instance,
             paused=bool(held.paused_by),
-            in_force=tuple(a.uid for a in held.announcements),
-            announcements=tuple(_envelope(a) for a in new[:BATCH]),
+            in_force=held.in_force,
+            announcements=tuple([a for a in held_here if a.uid not in known][:BATCH]),
         )
         try:
             await self._broker.publisher.publish(
@@ -147,6 +151,16 @@ _NOTHING = Holding()
 
 def _listener(agent: AgentEntry) -> Listener:
     return Listener(agent.name, agent.agent_type, agent.labels)
+
+
+def _of_drain(drain: Drain) -> envelopes.Announcement:
+    return envelopes.Announcement(
+        uid=drain.uid,
+        name=drain.pool,
+        kind="Drain",
+        message="the AgentPool removes this agent when it has finished what it does",
+        issued_at=drain.since,
+    )
 
 
 def _envelope(announced: Announced) -> envelopes.Announcement:

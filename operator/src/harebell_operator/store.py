@@ -11,11 +11,14 @@ from harebell_bus.envelopes import Heartbeat
 from harebell_bus.lanes import Lane
 from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
 from harebell_crds.announcement import AnnouncementSpec, AnnouncementStatus
-from harebell_crds.task import Priority, TaskSpec, TaskStatus
+from harebell_crds.pool import AgentPoolSpec, AgentPoolStatus
+from harebell_crds.task import Priority, TaskPhase, TaskSpec, TaskStatus
 
 from .decide.lanes import lane_for
 from .decide.observation import Report
-from .decide.standing import Announced, Position
+from .decide.pod import PodFacts
+from .decide.pool import Setback
+from .decide.standing import Announced, Drain, Position
 
 
 @dataclass(frozen=True)
@@ -122,11 +125,55 @@ class AnnouncementEntry:
         return Announced(self.uid, self.name, self.created_at, self.spec)
 
 
+@dataclass
+class PodEntry:
+    """One Pod of an AgentPool."""
+
+    facts: PodFacts
+    """As last observed."""
+    drain: Drain | None = None
+    """While it is to be removed."""
+    deleted: bool = False
+    """Whether this operator has deleted it; it may take a while to end."""
+
+
+@dataclass
+class PoolEntry:
+    """One AgentPool."""
+
+    name: str
+    uid: str
+    generation: int
+    spec: AgentPoolSpec
+    status: AgentPoolStatus
+    """As decided."""
+    written: AgentPoolStatus
+    """As last written to the API server."""
+    setback: Setback | None = None
+    deleted: bool = False
+    """Whether it is being deleted, as its finalizers allow."""
+    dirty_since: datetime | None = None
+
+    def counts(self) -> dict[str, int]:
+        """Return how many Pods there are to be, and how many there are, by state."""
+        status = self.status
+        return {
+            "desired": self.spec.replicas,
+            "current": status.replicas,
+            "ready": status.ready_replicas,
+            "busy": status.busy_replicas,
+            "draining": status.draining_replicas,
+            "updated": status.updated_replicas,
+        }
+
+
 class Store:
-    """All Tasks and Announcements by UID and all Agents by name, with the indexes the operator looks things
-    up by."""
+    """All Agents by name and everything else by UID, with the indexes the operator looks things up by."""
 
     def __init__(self) -> None:
+        self.pools: dict[str, PoolEntry] = {}
+        self.pods: dict[str, PodEntry] = {}
+        """Those of AgentPools."""
         self.announcements: dict[str, AnnouncementEntry] = {}
         self.tasks: dict[str, TaskEntry] = {}
         self.agents: dict[str, AgentEntry] = {}
@@ -164,6 +211,18 @@ class Store:
             self.assign(uid, entry.status.agent_name, None)
             self._republished.discard(uid)
         return entry
+
+    def pod_of(self, agent: AgentEntry) -> PodEntry | None:
+        """Return the Pod of an AgentPool that the agent said it runs in, or None."""
+        pod = agent.heartbeat.pod if agent.heartbeat else None
+        return self.pods.get(pod.uid) if pod else None
+
+    def queue_depths(self) -> Counter[str]:
+        """Count Tasks that wait for an agent, by type; 0 for types that are served."""
+        depths = Counter(t.spec.agent_type for t in self.tasks.values() if t.status.phase == TaskPhase.QUEUED)
+        served = {a.agent_type for a in self.agents.values()} | {p.spec.type for p in self.pools.values()}
+        depths.update(dict.fromkeys(served, 0))
+        return depths
 
     def phases(self) -> Counter[str]:
         """Count Tasks by phase."""

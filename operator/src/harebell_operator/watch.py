@@ -14,13 +14,16 @@ from harebell_crds import GROUP, VERSION
 
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
+from .decide.pod import TYPE_LABEL
+from .pools import PoolReconciler
 from .tasks import TaskReconciler
-
-AGENT_POD_LABEL = "harebell.dev/agent-type"
 
 
 def registry(
-    tasks: TaskReconciler, agents: AgentReconciler, announcements: AnnouncementReconciler
+    tasks: TaskReconciler,
+    agents: AgentReconciler,
+    announcements: AnnouncementReconciler,
+    pools: PoolReconciler,
 ) -> kopf.OperatorRegistry:
     """Return the handlers, bound to the reconcilers."""
     handlers = kopf.OperatorRegistry()
@@ -55,12 +58,24 @@ def registry(
         else:
             announcements.observed(body)
 
-    @kopf.on.event("", "v1", "pods", labels={AGENT_POD_LABEL: kopf.PRESENT}, registry=handlers)
+    @kopf.on.event(GROUP, VERSION, "agentpools", registry=handlers)
+    async def pool(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        if event["type"] == "DELETED":
+            pools.deleted(body["metadata"]["uid"])
+        else:
+            pools.observed(body)
+
+    @kopf.on.event("", "v1", "pods", labels={TYPE_LABEL: kopf.PRESENT}, registry=handlers)
     async def pod(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
         ended = (body.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         if event["type"] == "DELETED" or ended:
             agents.pod_gone(body["metadata"]["uid"], body["metadata"]["name"])
+        if event["type"] == "DELETED":
+            pools.pod_deleted(body["metadata"]["uid"])
+        else:
+            pools.pod_observed(body)
 
     return handlers
 

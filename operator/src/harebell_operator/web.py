@@ -26,6 +26,13 @@ async def serve(port: int, ready: Callable[[], str | None], store: Store) -> web
         metrics.AGENTS.clear()
         for (kind, phase), count in store.agent_phases().items():
             metrics.AGENTS.labels(kind, str(phase)).set(count)
+        metrics.QUEUE_DEPTH.clear()
+        for kind, depth in store.queue_depths().items():
+            metrics.QUEUE_DEPTH.labels(kind).set(depth)
+        metrics.POOL_REPLICAS.clear()
+        for pool in store.pools.values():
+            for state, count in pool.counts().items():
+                metrics.POOL_REPLICAS.labels(pool.name, pool.spec.type, state).set(count)
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()

@@ -62,9 +62,18 @@ class World:
         self.written.append(status)
 
     async def list_all(self, plural: str) -> list[dict[str, Any]]:
-        if plural == "announcements":
+        if plural in ("announcements", "agentpools"):
             raise NotFoundError("no such resource")
         return []
+
+    async def list_pods(self) -> list[dict[str, Any]]:
+        return []
+
+    def listing(self) -> None:
+        """Of the reconciler of AgentPools."""
+
+    def listed(self, bodies: list[dict[str, Any]]) -> None:
+        assert bodies == []
 
     def observe(self, generation: int = 1, **spec: Any) -> None:
         self.reconciler.observed(
@@ -165,6 +174,6 @@ async def test_what_an_earlier_operator_heard_stands_until_the_agent_says_otherw
 
 async def test_an_old_cluster_without_the_resource_has_no_announcements() -> None:
     me: Any = World(0)
-    resync = Resync(me.store, me, me, me, me.reconciler)
+    resync = Resync(me.store, me, me, me, me.reconciler, me)
     await resync.first()
     assert resync.synced

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harebell_operator.decide.pod import Credentials
 from harebell_operator.settings import Settings, SettingsError
 
 ENOUGH = {"HAREBELL_AMQP_URL": "amqp://broker/", "HAREBELL_NAMESPACE": "ns"}
@@ -11,6 +12,20 @@ def test_defaults() -> None:
     settings = Settings.from_environment(ENOUGH)
     assert (settings.heartbeat_seconds, settings.offline_seconds) == (60, 180)
     assert (settings.port, settings.lease) == (9090, None)
+
+
+def test_where_agents_of_pools_get_their_credentials() -> None:
+    secret = {"HAREBELL_POOL_AMQP_SECRET": "amqp-{type}"}
+    assert Settings.from_environment(ENOUGH).pool_credentials is None
+    assert Settings.from_environment(ENOUGH | secret).pool_credentials == Credentials("amqp-{type}")
+    ca = {"HAREBELL_POOL_AMQP_CA_KEY": "ca.pem"}
+    assert Settings.from_environment(ENOUGH | secret | ca).pool_credentials == Credentials(
+        "amqp-{type}", "ca.pem"
+    )
+    more = {"HAREBELL_POOL_AMQP_CA_SECRET": "ca", "HAREBELL_POOL_AMQP_CERT_SECRET": "me"}
+    assert Settings.from_environment(ENOUGH | secret | ca | more).pool_credentials == Credentials(
+        "amqp-{type}", "ca.pem", "ca", "me"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harebell_bus.envelopes import AgentRef, Heartbeat, HeartbeatReason, Standing
+from harebell_bus.envelopes import AgentRef, Heartbeat, HeartbeatReason, PodRef, Standing
 from harebell_bus.errors import UnroutableError
 from harebell_crds.agent import AgentStatus
 from harebell_crds.announcement import AnnouncementKind, AnnouncementSpec, AnnouncementStatus
+from harebell_operator.decide.pod import PodFacts
+from harebell_operator.decide.standing import Drain
 from harebell_operator.standings import BATCH, Standings
-from harebell_operator.store import AgentEntry, AnnouncementEntry, Store
+from harebell_operator.store import AgentEntry, AnnouncementEntry, PodEntry, Store
 from harebell_operator.workqueue import WorkQueue
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,6 +65,7 @@ class World:
             at=self.now,
             paused=paused,
             acknowledged=known,
+            pod=PodRef(namespace="ns", name="anna", uid="pod"),
         )
         self.standings.heard(self.agent, self.agent.heartbeat)
 
@@ -164,3 +167,42 @@ def test_very_many_are_told_in_parts() -> None:
     world.wait(6)
     world.beat(*(a.uid for a in first.announcements))
     assert len(world.sent[-1].announcements) == 5
+
+
+def last(world: World) -> tuple[bool, tuple[str, ...]]:
+    """Whether the agent was last told to pause, and what holds."""
+    return world.sent[-1].paused, world.sent[-1].in_force
+
+
+def test_one_whose_pod_is_to_go_is_paused_beside_what_is_announced() -> None:
+    world = World()
+    pod = world.store.pods["pod"] = PodEntry(PodFacts("anna", "pod", "pool", T0, "", T0))
+    world.beat()
+    pod.drain = Drain("d1", "crew", T0)
+    world.standings.tell(world.agent)
+    (told,) = world.sent
+    assert (told.paused, told.in_force) == (True, ("d1",))
+    assert [(a.uid, a.kind, a.name) for a in told.announcements] == [("d1", "Drain", "crew")]
+    assert world.standings.of(world.agent).paused_by == ("AgentPool crew",)
+    world.beat("d1", paused=True)
+    # The end of a Pause is not the end of the drain.
+    world.announce("p")
+    assert last(world)[1] == ("d1", "p")
+    del world.store.announcements["p"]
+    world.change()
+    assert last(world) == (True, ("d1",))
+    # Taken back, and begun anew: the old answer does not serve.
+    pod.drain = None
+    world.change()
+    assert last(world) == (False, ())
+    pod.drain = Drain("d2", "crew", T0)
+    world.change()
+    assert last(world) == (True, ("d2",))
+    assert world.standings.of(world.agent).drain == pod.drain
+
+
+def test_only_the_agent_of_the_pod_is_drained() -> None:
+    world = World()
+    world.store.pods["other"] = PodEntry(PodFacts("bob", "other", "pool", T0, "", T0), Drain("d", "crew", T0))
+    world.beat()
+    assert world.sent == []

@@ -2,11 +2,12 @@
 
 An agent is paused while a Pause in force is for it that no later Resume in force is for. So everything
 follows from the Announcements that exist and the time: nothing has to be remembered, and deleting one, or its
-expiry, undoes it.
+expiry, undoes it. An agent whose Pod an AgentPool is about to remove is paused too, until that is done or
+taken back.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from harebell_crds.announcement import AgentSelector, AnnouncementKind, AnnouncementSpec
@@ -43,18 +44,42 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Drain:
+    """An agent is to take no more work, because its Pod is to be removed.
+
+    Each time anew with another UID: an agent that acknowledges it was told this time, and has not been told
+    otherwise since.
+    """
+
+    uid: str
+    pool: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class Holding:
     """What holds for one agent."""
 
     announcements: tuple[Announced, ...] = ()
     """In force and for it, oldest first."""
     paused_by: tuple[str, ...] = ()
-    """Names of the Pauses that keep it from taking work."""
+    """Names of the Pauses, and of the AgentPool, that keep it from taking work."""
+    drain: Drain | None = None
+
+    @property
+    def in_force(self) -> tuple[str, ...]:
+        """UIDs of all that holds."""
+        drain = (self.drain.uid,) if self.drain else ()
+        return (*drain, *(a.uid for a in self.announcements))
 
     @property
     def position(self) -> Position:
         """What it should keep to."""
-        return Position(bool(self.paused_by), frozenset(a.uid for a in self.announcements))
+        return Position(bool(self.paused_by), frozenset(self.in_force))
+
+    def drained(self, drain: Drain) -> "Holding":
+        """Return what holds when the agent is to be drained besides."""
+        return replace(self, paused_by=(*self.paused_by, f"AgentPool {drain.pool}"), drain=drain)
 
 
 def selects(selector: AgentSelector, listener: Listener) -> bool:
