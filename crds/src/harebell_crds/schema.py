@@ -94,6 +94,8 @@ def _node(raw: dict[str, Any], definitions: dict[str, Any], where: str) -> dict[
         if key in _COPIED:
             node[key] = value
         elif key == "properties":
+            if not value:
+                continue  # The API server drops it, and would see a conflict in another's apply.
             node[key] = {n: _node(v, definitions, f"{where}.{n}") for n, v in value.items()}
         elif key == "items":
             node[key] = _node(value, definitions, f"{where}[]")

@@ -35,7 +35,8 @@ def test_every_spec_field_is_described() -> None:
     for resource in RESOURCES:
         for model in (resource.spec, resource.status):
             schema = structural_schema(model)
-            assert [n for n, p in schema["properties"].items() if not p.get("description")] == []
+            described = schema.get("properties", {})
+            assert [n for n, p in described.items() if not p.get("description")] == []
 
 
 def test_a_constant_becomes_an_enum() -> None:
@@ -53,6 +54,13 @@ def test_a_map_of_texts_says_so_and_a_free_object_says_nothing() -> None:
     properties = structural_schema(Maps)["properties"]
     assert properties["labels"]["additionalProperties"] == {"type": "string"}
     assert "additionalProperties" not in properties["free"]
+
+
+def test_what_the_api_server_would_drop_is_not_said() -> None:
+    class Empty(BaseModel):
+        pass
+
+    assert structural_schema(Empty) == {"type": "object"}
 
 
 def test_what_cannot_be_said_is_refused() -> None:
