@@ -34,6 +34,7 @@ def tell() -> None:
     show(release, "get", "task", "analyse-readme-normal", "-o", "jsonpath={.status.result}")
     rest(release)
     asyncio.run(live(release))
+    show(release, "get", "bus", "-o", "wide")
     measure.show(release, images, cluster)
     next_steps(release)
 
