@@ -1,4 +1,4 @@
-"""The history of a release: every message of a Task, in PostgreSQL, and the resource that says how that goes."""
+"""The history of a release: every message of a Task, in PostgreSQL, and the resource that says how it is."""
 
 from typing import Any
 

@@ -11,6 +11,7 @@ from harebell_bus.topology import (
     COMMANDS_EXCHANGE,
     DEAD_LETTERS_EXCHANGE,
     HEARTBEATS_EXCHANGE,
+    PRIORITIES,
     REASON_HEADER,
     REPLIES_EXCHANGE,
     command_key,
@@ -26,7 +27,7 @@ async def test_every_message_is_archived_with_its_origin(
     archivers.start()
     await publish_work(publisher, 1)
     await publish_reply(publisher, 1)
-    welcome = Welcome(instance="i", work_queue="q", heartbeat_seconds=60)
+    welcome = Welcome(instance="i", work_queues=("q",), heartbeat_seconds=60)
     key = command_key("text", "agent-1.of.some")
     await publisher.publish(
         COMMANDS_EXCHANGE, welcome, routing_key=key, message_id="w", persistent=False, mandatory=False
@@ -61,7 +62,7 @@ async def test_every_message_is_archived_with_its_origin(
         "task-1",
         "uid-1",
     )
-    assert (work["agent_type"], work["attempt"], work["priority"]) == ("text", 1, 6)
+    assert (work["agent_type"], work["attempt"], work["priority"]) == ("text", 1, PRIORITIES["high"])
     assert '"number"' in work["body"]
     assert '"agent-type": "text"' in work["headers"]
     assert (reply["agent_id"], reply["task_name"]) == (AGENT.id, "task-1")
