@@ -86,12 +86,12 @@ def crew(release: Release, images: Images) -> Iterator[None]:
 
 
 def test_scaled_down_the_idle_go_and_the_one_that_works_stays(release: Release, kubectl: Kubectl) -> None:
-    busy = begin(release, "long")
+    busy = begin(release, "pool-long")
     scale(kubectl, 3)
     ready(kubectl, 3)
     scale(kubectl, 1)
     until("the idle ones to go", lambda: pods(kubectl) == {busy}, GOES)
-    assert release.phase("long") == "Running"
+    assert release.phase("pool-long") == "Running"
     header, row = kubectl("get", "hbp").splitlines()
     assert header.split() == ["NAME", "TYPE", "DESIRED", "READY", "BUSY", "DRAINING", "AGE"]
     until("the figures", lambda: kubectl("get", "hbp").splitlines()[1].split()[:6] == row.split()[:6])
@@ -101,24 +101,24 @@ def test_scaled_down_the_idle_go_and_the_one_that_works_stays(release: Release, 
     scale(kubectl, 0)
     until("it to be drained", lambda: status(kubectl)["drainingReplicas"] == 1)
     until("it to say so", lambda: kubectl.get("agent", busy)["status"]["reason"] == "Paused")
-    kubectl.apply(manifest("waits", "crew"))
+    kubectl.apply(manifest("pool-waits", "crew"))
     scale(kubectl, 1)
     until("it to be wanted again", lambda: status(kubectl)["drainingReplicas"] == 0)
     assert pods(kubectl) == {busy}
     scale(kubectl, 0)
     until("it to be drained again", lambda: status(kubectl)["drainingReplicas"] == 1)
-    end(release, "long", busy)
+    end(release, "pool-long", busy)
     until("it to go", lambda: not pods(kubectl), GOES)
-    assert release.phase("waits") == "Queued"
+    assert release.phase("pool-waits") == "Queued"
     scale(kubectl, 1)
-    assert release.finished("waits", COMES_UP)["attempt"] == 1
+    assert release.finished("pool-waits", COMES_UP)["attempt"] == 1
 
 
 def test_a_new_template_replaces_the_agents_and_loses_no_work(release: Release, kubectl: Kubectl) -> None:
     scale(kubectl, 2)
     ready(kubectl, 2)
     old = pods(kubectl)
-    busy = begin(release, "through-it")
+    busy = begin(release, "pool-through-it")
     annotations = '{"spec":{"template":{"metadata":{"annotations":{"version":"2"}}}}}'
     kubectl("patch", "agentpool", "crew", "--type=merge", "-p", annotations)
 
@@ -127,21 +127,21 @@ def test_a_new_template_replaces_the_agents_and_loses_no_work(release: Release, 
         return len(pods(kubectl) - old) == 2 and pods(kubectl) & old == {busy}
 
     until("all but the one that works to be replaced", replaced, 2 * COMES_UP)
-    assert release.phase("through-it") == "Running"
-    end(release, "through-it", busy)
+    assert release.phase("pool-through-it") == "Running"
+    end(release, "pool-through-it", busy)
     ready(kubectl, 2)
     assert not pods(kubectl) & old
 
 
 def test_deleting_the_pool_removes_its_pods_and_hands_work_back(release: Release, kubectl: Kubectl) -> None:
-    begin(release, "handed-back")
+    begin(release, "pool-handed-back")
     kubectl("delete", "agentpool", "crew")
     until("its Pods to go", lambda: not kubectl.items("pods", "-l", "harebell.dev/agent-pool=crew"), GOES)
-    until("the work to wait", lambda: release.phase("handed-back") == "Queued", 60)
-    task = release.task("handed-back")["status"]
+    until("the work to wait", lambda: release.phase("pool-handed-back") == "Queued", 60)
+    task = release.task("pool-handed-back")["status"]
     assert task["attempts"][0]["outcome"] == "Interrupted"
     assert task["failures"] == 0
-    kubectl("delete", "task", "handed-back")
+    kubectl("delete", "task", "pool-handed-back")
 
 
 def test_autoscalers_find_what_they_need(release: Release, kubectl: Kubectl) -> None:

@@ -132,7 +132,9 @@ def deploy_rabbitmq(cluster: Cluster, namespace: str, nodes: int = NODES) -> Ser
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     # By the address of a node, which may be another every time; tests of TLS have a broker of their own.
     plain = ("--set", f"rabbitmq.embedded.replicas={nodes}", "--set", "rabbitmq.embedded.tls.enabled=false")
-    apply_chart(kubectl, "rabbitmq", *plain)
+    # All suites' queues are in it: with the usual memory it would hold up publishers.
+    roomy = ("--set", "rabbitmq.embedded.resources.limits.memory=1Gi")
+    apply_chart(kubectl, "rabbitmq", *plain, *roomy)
     return Servers(kubectl, outside(kubectl, "rabbit-rabbitmq", AMQP_SECRET, node_address(cluster)), "")
 
 

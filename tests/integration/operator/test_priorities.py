@@ -15,7 +15,7 @@ from tests.support.servers import Servers
 from tests.support.tasks import all_in, prioritize, statuses
 from tests.support.waiting import until
 
-from harebell_bus.lanes import LEVELS, Lane, Tier, lane_of, work_queue_name
+from harebell_bus.lanes import LANES, LEVELS, Lane, Tier, lane_of, work_queue_name
 
 WAITING = 50
 
@@ -120,13 +120,14 @@ def test_what_the_brokers_memory_held_is_published_again_after_its_crash(
     servers.kubectl("rollout", "status", "statefulset/rabbit-rabbitmq", "--timeout=180s", seconds=200)
 
     def restored() -> bool:
+        # A message may be in the Disk lane of its level, if its own lane's node was seen to be away.
         try:
-            return asyncio.run(counts(amqp_url, kind, expected)) == expected
+            return sum(asyncio.run(counts(amqp_url, kind, LANES)).values()) == len(names)
         except (aio_pika.exceptions.AMQPError, OSError) as error:
             raise LookupError(str(error)) from error
 
     # With no agent there, so it is the count that shows the loss.
-    until("every lane to hold what it should", restored, 120)
+    until("every message to wait again", restored, 120)
     _, diary, _ = diarist(kind)
     until("all to be done", lambda: all_in("Succeeded", kubectl, names), 90)
     done = diary.read_text().split()
