@@ -20,6 +20,7 @@ from .decide.fencing import is_stale
 from .decide.lanes import newest_message
 from .decide.observation import StopOrder
 from .decide.pool import NOTICE_SECONDS
+from .decide.standing import ordered
 from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError, agent_labels
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
@@ -80,6 +81,7 @@ class AgentReconciler:
                 agent_type=spec.type,
                 exists=True,
                 generation=meta["generation"],
+                order=ordered(spec, meta["name"], meta["uid"], meta["generation"], self._clock()),
                 status=status,
                 last_seen=self._started_at,
                 tasks_changed_at=self._started_at,
@@ -89,21 +91,34 @@ class AgentReconciler:
             self._queue.add(entry.name)
             self._standings.review()
             return
-        if not entry.exists or entry.generation != meta["generation"]:
-            entry.exists, entry.generation = True, meta["generation"]
-            self._queue.add(entry.name)
-        self._labelled(entry, meta)
+        self._there(entry, body)
 
     def deleted(self, name: str) -> None:
         """Take in that an Agent's resource is gone. An agent that is alive gets it back."""
         entry = self._store.agents.get(name)
         if entry is not None:
             entry.exists = False
+            entry.order = None
             entry.status = AgentStatus()
             # As the resource will be made again.
             self._labelled(entry, {"labels": agent_labels(entry.agent_type)})
             self._queue.add(name)
             self._standings.review()
+
+    def _there(self, entry: AgentEntry, body: dict[str, Any]) -> None:
+        """Take in that a known agent's resource exists, and what its spec asks."""
+        meta = body["metadata"]
+        if not entry.exists or entry.generation != meta["generation"]:
+            try:
+                spec = AgentSpec.model_validate(body["spec"])
+            except ValidationError as error:
+                logger.error("Agent %s cannot be read: %s", entry.name, error.errors(include_input=False))
+                return
+            entry.exists, entry.generation = True, meta["generation"]
+            entry.order = ordered(spec, entry.name, meta["uid"], entry.generation, self._clock())
+            self._queue.add(entry.name)
+            self.redirected(entry)
+        self._labelled(entry, meta)
 
     def _labelled(self, entry: AgentEntry, meta: dict[str, Any]) -> None:
         """Take in labels; other ones may bring other announcements."""
@@ -295,8 +310,7 @@ class AgentReconciler:
                 # The type is immutable; an agent that came back as another type is another agent.
                 await self._kube.delete("agents", entry.name, body["metadata"]["uid"])
                 raise
-        entry.exists, entry.generation = True, body["metadata"]["generation"]
-        self._labelled(entry, body["metadata"])
+        self._there(entry, body)
 
     async def _welcome(self, beat: Heartbeat) -> None:
         # Anew: an agent whose queue somebody deleted registers again. Publishing would not tell, because the

@@ -51,6 +51,7 @@ class Workforce:
             offline_after=self._offline_after,
             hearing_since=self._broker.hearing_since,
             paused_by=self._standings.of(entry).paused_by,
+            order=entry.order,
         )
 
     def changed(self, agent_type: str) -> None:
