@@ -5,12 +5,13 @@ import logging
 from typing import assert_never
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aiormq.exceptions import ChannelLockedResource
 
 from harebell_bus.claim import Lanes
 from harebell_bus.codec import decode_command
 from harebell_bus.declare import declare
 from harebell_bus.envelopes import CancelMode, CancelTask, Command, Query, Standing, Superseded, Welcome
-from harebell_bus.errors import BrokerUnavailableError, UnreadableMessageError
+from harebell_bus.errors import BrokerUnavailableError, IdInUseError, UnreadableMessageError
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import agent_queue_name, agent_topology
 
@@ -56,11 +57,17 @@ class Session:
     async def run(self, connection: AbstractConnection) -> None:
         """Register and work on ``connection`` until it is lost.
 
+        :raises IdInUseError: an agent of the same type and id is connected.
         :raises AMQPError, BusError: it was lost, or something on it.
         """
         commands = await connection.channel(publisher_confirms=False)
         outgoing = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        queues = await declare(commands, self._topology)
+        try:
+            queues = await declare(commands, self._topology)
+        except ChannelLockedResource as error:
+            raise IdInUseError(
+                f"another connection holds {self._queue_name}; each agent needs an id of its own"
+            ) from error
         await queues[self._queue_name].consume(self._on_message, no_ack=True)
         self._publisher.attach(outgoing)
         try:

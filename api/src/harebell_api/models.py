@@ -254,7 +254,7 @@ class AgentDocument(_Document):
     namespace: Annotated[str, Field(description="Its namespace.")]
     uid: Annotated[str, Field(description="Its UID.")]
     type: Annotated[str, Field(description="Type of work it takes.")]
-    status: Annotated[str, Field(description="Online, Busy, Paused or Offline.")]
+    status: Annotated[str, Field(description="Online, Busy, Paused, Draining or Offline.")]
     reason: Annotated[str | None, Field(description="Why, as one CamelCase word.")]
     current_tasks: Annotated[list[CurrentTask], Field(description="What it works on.")]
     capacity: Annotated[int | None, Field(description="Tasks it works on at the same time, at most.")]

@@ -300,7 +300,7 @@ class Announcement(Envelope):
     uid: str
     name: str
     kind: str
-    """Pause, Resume, Maintenance, QuotaAlert, Notice, or Drain: its Pod is to go. Not an enumeration, so that
+    """Pause, Resume, Maintenance, QuotaAlert, Notice, or Drain: it is to go. Not an enumeration, so that
     one more kind does not keep an older agent from reading the rest."""
     message: str
     issued_at: AwareDatetime

@@ -17,6 +17,10 @@ class RefusedError(BusError):
     """The broker refused to take responsibility for the message (``basic.nack``)."""
 
 
+class IdInUseError(BusError):
+    """Another connection speaks for the agent of this id, or the broker has not seen yet that it is gone."""
+
+
 class UnsupportedBrokerError(BusError):
     """The broker is older than harebell needs."""
 

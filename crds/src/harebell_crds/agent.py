@@ -17,7 +17,9 @@ class AgentPhase(StrEnum):
     ONLINE = "Online"
     BUSY = "Busy"
     PAUSED = "Paused"
-    """Online, and takes no work because an Announcement says so. While it finishes some, it is Busy."""
+    """Online, and takes no work because it was told so. While it finishes some, it is Busy."""
+    DRAINING = "Draining"
+    """Takes no more work because its spec says so; the condition Drained says whether it has finished."""
     OFFLINE = "Offline"
 
 
@@ -34,6 +36,12 @@ class AgentSpec(Model):
         ),
         rule("self == oldSelf", "spec.type is immutable"),
     ]
+    paused: Annotated[
+        bool, Field(description="The agent finishes what it does and takes nothing new until this is false.")
+    ] = False
+    drain: Annotated[
+        bool, Field(description="As paused, for an agent that is to go; the phase is Draining.")
+    ] = False
 
 
 class CurrentTask(Model):
@@ -109,7 +117,7 @@ class AgentStatus(Model):
         None
     )
     reason: Annotated[str | None, Field(description="Why it is in this phase, as one CamelCase word.")] = None
-    conditions: Annotated[tuple[Condition, ...], NullIsEmpty, Field(description="Ready.")] = ()
+    conditions: Annotated[tuple[Condition, ...], NullIsEmpty, Field(description="Ready, Drained.")] = ()
     instance: Annotated[str | None, Field(description="Start of the agent's process, by its own id.")] = None
     version: Annotated[str | None, Field(description="Version of the agent's software.")] = None
     registered_at: Annotated[Time | None, Field(description="When this instance registered.")] = None
@@ -131,3 +139,5 @@ class AgentCondition(StrEnum):
     """Types of an Agent's conditions."""
 
     READY = "Ready"
+    DRAINED = "Drained"
+    """There while the spec pauses or drains the agent: it knows, and has no Task any more."""

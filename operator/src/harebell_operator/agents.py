@@ -2,33 +2,33 @@
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from harebell_bus.envelopes import Heartbeat, HeartbeatReason, Newest, TaskRef
+from harebell_bus.envelopes import Heartbeat, HeartbeatReason, Newest
 from harebell_bus.errors import UnreadableMessageError
 from harebell_crds.agent import AgentSpec, AgentStatus, CurrentTask
 from harebell_crds.task import CancelMode, TaskPhase, TaskStatus
 
 from . import metrics
 from .broker import Broker
-from .commands import send_stop, send_welcome
-from .decide.agent import AgentObservation, decide, is_offline, left
+from .commands import send_welcome
+from .decide.agent import decide, is_offline, left
 from .decide.fencing import is_stale
 from .decide.lanes import newest_message
-from .decide.observation import Sighting, StopOrder, Supply
+from .decide.observation import StopOrder
 from .decide.pool import NOTICE_SECONDS
+from .decide.standing import ordered
 from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError, agent_labels
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
+from .workforce import FORGOT_GRACE, Workforce
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-FORGOT_GRACE = timedelta(seconds=10)
-"""A Task missing from a heartbeat may have ended: so long its outcome may still be on the way."""
 SUPERSEDED_TOLD = 1000
 """Tasks in one Welcome, the newest, of which earlier messages may still wait in a queue."""
 RETRY_SECONDS = 2.0
@@ -47,8 +47,8 @@ class AgentReconciler:
         kube: Kube,
         broker: Broker,
         standings: Standings,
+        workforce: Workforce,
         clock: Callable[[], datetime],
-        offline_after: timedelta,
         heartbeat_seconds: float,
     ) -> None:
         self._store = store
@@ -58,11 +58,10 @@ class AgentReconciler:
         self._kube = kube
         self._broker = broker
         self._standings = standings
+        self._workforce = workforce
         self._clock = clock
-        self._offline_after = offline_after
         self._heartbeat_seconds = heartbeat_seconds
         self._started_at = clock()
-        self._supply: dict[str, Supply] = {}
 
     # ---- what is observed ----------------------------------------------------------------------------
 
@@ -82,6 +81,7 @@ class AgentReconciler:
                 agent_type=spec.type,
                 exists=True,
                 generation=meta["generation"],
+                order=ordered(spec, meta["name"], meta["uid"], meta["generation"], self._clock()),
                 status=status,
                 last_seen=self._started_at,
                 tasks_changed_at=self._started_at,
@@ -91,28 +91,41 @@ class AgentReconciler:
             self._queue.add(entry.name)
             self._standings.review()
             return
-        if not entry.exists or entry.generation != meta["generation"]:
-            entry.exists, entry.generation = True, meta["generation"]
-            self._queue.add(entry.name)
-        self._labelled(entry, meta)
+        self._there(entry, body)
 
     def deleted(self, name: str) -> None:
         """Take in that an Agent's resource is gone. An agent that is alive gets it back."""
         entry = self._store.agents.get(name)
         if entry is not None:
             entry.exists = False
+            entry.order = None
             entry.status = AgentStatus()
             # As the resource will be made again.
             self._labelled(entry, {"labels": agent_labels(entry.agent_type)})
             self._queue.add(name)
             self._standings.review()
 
+    def _there(self, entry: AgentEntry, body: dict[str, Any]) -> None:
+        """Take in that a known agent's resource exists, and what its spec asks."""
+        meta = body["metadata"]
+        if not entry.exists or entry.generation != meta["generation"]:
+            try:
+                spec = AgentSpec.model_validate(body["spec"])
+            except ValidationError as error:
+                logger.error("Agent %s cannot be read: %s", entry.name, error.errors(include_input=False))
+                return
+            entry.exists, entry.generation = True, meta["generation"]
+            entry.order = ordered(spec, entry.name, meta["uid"], entry.generation, self._clock())
+            self._queue.add(entry.name)
+            self.redirected(entry)
+        self._labelled(entry, meta)
+
     def _labelled(self, entry: AgentEntry, meta: dict[str, Any]) -> None:
         """Take in labels; other ones may bring other announcements."""
         labels = dict(meta.get("labels") or {})
         if labels != entry.labels:
             entry.labels = labels
-            self._supply.pop(entry.agent_type, None)
+            self._workforce.changed(entry.agent_type)
             self._standings.tell(entry)
             self._standings.review()
 
@@ -123,7 +136,7 @@ class AgentReconciler:
 
     def redirected(self, entry: AgentEntry) -> None:
         """Take in that something else may hold for an agent now."""
-        self._supply.pop(entry.agent_type, None)
+        self._workforce.changed(entry.agent_type)
         self._standings.tell(entry)
         if entry.heartbeat is not None:
             self._queue.add(entry.name)
@@ -201,7 +214,7 @@ class AgentReconciler:
             why = is_stale(task.status if task else None, current.attempt, beat.agent)
             if why is not None:
                 order = StopOrder(entry.name, current.attempt, CancelMode.IMMEDIATE, why)
-                self._broker.spawn(self.stop(current.task, order))
+                self._broker.spawn(self._workforce.stop(current.task, order))
         missing: dict[str, datetime] = {}
         for task in self._store.tasks_of(entry.name):
             began = task.status.started_at
@@ -231,57 +244,6 @@ class AgentReconciler:
             entry.tasks_changed_at = now
             self._changed(entry)
 
-    # ---- what Tasks ask ------------------------------------------------------------------------------
-
-    def sighting(self, task: TaskEntry, now: datetime) -> Sighting:
-        """Say what is known of the agent that has the Task's current attempt."""
-        name = task.status.agent_name
-        if name is None:
-            return Sighting.UNKNOWN
-        entry = self._store.agents.get(name)
-        if entry is None:
-            waited = now - self._started_at >= self._offline_after
-            return Sighting.GONE if waited else Sighting.UNKNOWN
-        if is_offline(self._observe(entry), now) is not None:
-            return Sighting.GONE
-        if entry.heartbeat is None:
-            return Sighting.UNKNOWN
-        if entry.heartbeat.agent.instance != task.status.agent_instance:
-            return Sighting.GONE
-        since = entry.missing_since.get(task.uid)
-        return Sighting.FORGOT if since is not None and now - since >= FORGOT_GRACE else Sighting.WORKING
-
-    def supply(self, agent_type: str) -> Supply:
-        """Count the agents of a type that can be reached, and those of them with room for work or paused."""
-        found = self._supply.get(agent_type)
-        if found is None:
-            now = self._clock()
-            online = [
-                e
-                for e in self._store.agents.values()
-                if e.agent_type == agent_type and e.heartbeat and is_offline(self._observe(e), now) is None
-            ]
-            by = {e.name: self._standings.of(e).paused_by for e in online}
-            # Those that say so and those that are being told: neither is about to take work.
-            paused = {e.name for e in online if by[e.name] or (e.heartbeat and e.heartbeat.paused)}
-            idle = [
-                e
-                for e in online
-                if e.name not in paused and e.heartbeat and len(e.tasks) < e.heartbeat.capacity
-            ]
-            names = tuple(sorted({name for names in by.values() for name in names}))
-            found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names)
-        return found
-
-    async def stop(self, task: TaskRef, order: StopOrder) -> None:
-        """Tell an agent to stop an attempt, if it can be told now."""
-        entry = self._store.agents.get(order.agent_id)
-        if entry is None:
-            logger.info("agent %s, unheard of, was not told to stop Task %s", order.agent_id, task.name)
-            return
-        agent_type = entry.heartbeat.agent_type if entry.heartbeat else entry.agent_type
-        await send_stop(self._broker.publisher, agent_type, task, order)
-
     # ---- reconcile -----------------------------------------------------------------------------------
 
     async def reconcile(self, name: str) -> None:
@@ -310,11 +272,11 @@ class AgentReconciler:
 
     async def _step(self, entry: AgentEntry) -> None:
         now = self._clock()
-        offline = is_offline(self._observe(entry), now)
+        offline = is_offline(self._workforce.observe(entry), now)
         if offline is not None:
             # It stays so until it is heard of, also when the broker goes away and comes back meanwhile.
             entry.gone = offline
-            self._supply.pop(entry.agent_type, None)
+            self._workforce.changed(entry.agent_type)
             self._review_pool(entry)
             for task in self._store.tasks_of(entry.name):
                 self._task_queue.add(task.uid)
@@ -328,7 +290,7 @@ class AgentReconciler:
                 return
         if not entry.exists:
             await self._create(entry)
-        decision = decide(self._observe(entry), now)
+        decision = decide(self._workforce.observe(entry), now)
         if decision.write:
             await self._kube.write_status("agents", entry.name, None, decision.status.to_wire())
             metrics.STATUS_WRITES.labels("Agent").inc()
@@ -348,8 +310,7 @@ class AgentReconciler:
                 # The type is immutable; an agent that came back as another type is another agent.
                 await self._kube.delete("agents", entry.name, body["metadata"]["uid"])
                 raise
-        entry.exists, entry.generation = True, body["metadata"]["generation"]
-        self._labelled(entry, body["metadata"])
+        self._there(entry, body)
 
     async def _welcome(self, beat: Heartbeat) -> None:
         # Anew: an agent whose queue somebody deleted registers again. Publishing would not tell, because the
@@ -374,22 +335,8 @@ class AgentReconciler:
         numbers = ((e.uid, newest_message(e.status)) for e in entries[:SUPERSEDED_TOLD])
         return [Newest(uid=u, attempt=n.attempt, dispatch=n.dispatch) for u, n in numbers if n is not None]
 
-    def _observe(self, entry: AgentEntry) -> AgentObservation:
-        return AgentObservation(
-            generation=entry.generation,
-            status=entry.status,
-            heartbeat=entry.heartbeat,
-            last_seen=entry.last_seen,
-            tasks=tuple(entry.tasks.values()),
-            tasks_changed_at=entry.tasks_changed_at,
-            gone=entry.gone,
-            offline_after=self._offline_after,
-            hearing_since=self._broker.hearing_since,
-            paused_by=self._standings.of(entry).paused_by,
-        )
-
     def _changed(self, entry: AgentEntry) -> None:
-        self._supply.pop(entry.agent_type, None)
+        self._workforce.changed(entry.agent_type)
         self._queue.add(entry.name)
         self._review_pool(entry)
 

@@ -35,6 +35,7 @@ from .standings import Standings
 from .store import Store
 from .tasks import TaskReconciler
 from .web import serve
+from .workforce import Workforce
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     kube = Kube(api, settings.namespace)
     broker = Broker(settings.broker, settings.identity, record_heartbeats=settings.record_heartbeats)
     standings = Standings(store, announcement_queue, broker, _now)
+    workforce = Workforce(store, broker, standings, _now, settings.offline_after)
     agents = AgentReconciler(
         store,
         agent_queue,
@@ -93,11 +95,11 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         kube,
         broker,
         standings,
+        workforce,
         _now,
-        settings.offline_after,
         settings.heartbeat_seconds,
     )
-    tasks = TaskReconciler(store, task_queue, kube, broker, agents, _now, settings.identity)
+    tasks = TaskReconciler(store, task_queue, kube, broker, agents, workforce, _now, settings.identity)
     announcements = AnnouncementReconciler(
         store, announcement_queue, kube, standings, agents, _now, settings.offline_after
     )

@@ -20,6 +20,7 @@ from .decide.standing import (
     Drain,
     Holding,
     Listener,
+    Order,
     Position,
     holding,
     in_force,
@@ -84,7 +85,9 @@ class Standings:
             self._until = min(ends, default=None)
         held = holding(self._standing, _listener(agent)) if self._standing else _NOTHING
         pod = self._store.pod_of(agent)
-        return held.drained(pod.drain) if pod is not None and pod.drain is not None else held
+        if pod is not None and pod.drain is not None:
+            held = held.drained(pod.drain)
+        return held.ordered(agent.order) if agent.order is not None else held
 
     # ---- what agents say and are told --------------------------------------------------------------------
 
@@ -125,6 +128,7 @@ class Standings:
         held = self.of(agent)
         known = frozenset(beat.acknowledged)
         held_here = [_of_drain(held.drain)] if held.drain else []
+        held_here += [_of_order(held.order)] if held.order else []
         held_here += [_envelope(a) for a in held.announcements]
         standing = Standing(
             instance=beat.agent.instance,
@@ -160,6 +164,16 @@ def _of_drain(drain: Drain) -> envelopes.Announcement:
         kind="Drain",
         message="the AgentPool removes this agent when it has finished what it does",
         issued_at=drain.since,
+    )
+
+
+def _of_order(order: Order) -> envelopes.Announcement:
+    return envelopes.Announcement(
+        uid=order.uid,
+        name=order.agent,
+        kind=order.kind.value,
+        message=f"{order.source} keeps this agent from taking work",
+        issued_at=order.since,
     )
 
 

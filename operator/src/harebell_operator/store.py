@@ -18,7 +18,7 @@ from .decide.lanes import lane_for
 from .decide.observation import Report
 from .decide.pod import PodFacts
 from .decide.pool import Setback
-from .decide.standing import Announced, Drain, Position
+from .decide.standing import Announced, Drain, Order, Position
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class AgentEntry:
     gone: str | None = None
     told: tuple[Position, datetime] | None = None
     """What this process of it was last told to keep to, and when."""
+    order: Order | None = None
+    """What the spec asks of it."""
 
     @property
     def instance(self) -> str | None:

@@ -34,6 +34,7 @@ from .decide.payload import payload_problem
 from .decide.task import decide, may_be_lost
 from .kube import Kube, KubeError, NotFoundError, RefusedError
 from .store import Delivery, Sent, Store, TaskEntry
+from .workforce import Workforce
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class TaskReconciler:
         kube: Kube,
         broker: Broker,
         agents: AgentReconciler,
+        workforce: Workforce,
         clock: Callable[[], datetime],
         identity: str,
     ) -> None:
@@ -62,6 +64,7 @@ class TaskReconciler:
         self._kube = kube
         self._broker = broker
         self._agents = agents
+        self._workforce = workforce
         self._clock = clock
         self._identity = identity
 
@@ -112,7 +115,7 @@ class TaskReconciler:
             order = StopOrder(
                 entry.status.agent_name, entry.status.attempt, CancelMode.GRACEFUL, "the Task was deleted"
             )
-            self._broker.spawn(self._agents.stop(_reference(entry), order))
+            self._broker.spawn(self._workforce.stop(_reference(entry), order))
 
     def heard(self, reply: Report, message: AbstractIncomingMessage) -> None:
         """Take in a reply; its message is acknowledged when its effect is written."""
@@ -123,7 +126,7 @@ class TaskReconciler:
             self._broker.acknowledge([message])
             if isinstance(reply, Started):
                 order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, "the Task was deleted")
-                self._broker.spawn(self._agents.stop(reply.task, order))
+                self._broker.spawn(self._workforce.stop(reply.task, order))
             return
         entry.inbox.append(Delivery(reply, message))
         self._queue.add(entry.uid)
@@ -187,7 +190,7 @@ class TaskReconciler:
             return
         self._commit(entry, decision, taken, now)
         for order in decision.stop:
-            await self._agents.stop(_reference(entry), order)
+            await self._workforce.stop(_reference(entry), order)
             entry.cancel_sent = (order.attempt, now)
         await self._write(entry, now)
         for note in decision.events:
@@ -200,7 +203,7 @@ class TaskReconciler:
     async def _messages_waiting(self, entry: TaskEntry, now: datetime) -> int | None:
         """Ask the broker how many messages wait, where the answer could matter."""
         kind = entry.spec.agent_type
-        if not may_be_lost(entry.status, self._agents.supply(kind), _published_at(entry), now):
+        if not may_be_lost(entry.status, self._workforce.supply(kind), _published_at(entry), now):
             return None
         try:
             return await self._broker.messages_waiting(kind, entry.lane)
@@ -219,8 +222,8 @@ class TaskReconciler:
             spec=entry.spec,
             status=entry.status,
             replies=replies,
-            sighting=self._agents.sighting(entry, now),
-            supply=self._agents.supply(entry.spec.agent_type),
+            sighting=self._workforce.sighting(entry, now),
+            supply=self._workforce.supply(entry.spec.agent_type),
             broker_error=entry.broker_error or self._broker.error,
             published_at=_published_at(entry),
             queued_as=entry.queued_as,

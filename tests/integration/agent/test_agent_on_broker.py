@@ -259,3 +259,22 @@ async def test_a_killed_agent_comes_back_under_the_same_name(
             instances = {h.agent.instance for h in operator.heartbeats if h.agent.id == "lab-same"}
             assert len(instances) == 2
             await operator.outcome(await operator.dispatch("quick"), Succeeded)
+
+
+async def test_a_second_agent_of_the_same_id_says_so_and_waits(
+    operator: Operator, agent_url: str, tmp_path: Path
+) -> None:
+    async with agent(agent_url, tmp_path, agent_id="lab-twice") as first:
+        await operator.registered("lab-twice")
+        async with agent(agent_url, tmp_path, agent_id="lab-twice") as second:
+            log = tmp_path / "lab-twice.log"
+            said = "each agent needs an id of its own"
+            await operator.hears("two refusals", lambda: log.read_text().count(said) >= 2)
+            await operator.outcome(await operator.dispatch("quick"), Succeeded)
+            assert len({h.agent.instance for h in operator.heartbeats if h.agent.id == "lab-twice"}) == 1
+            first.signal(signal.SIGKILL)
+            await first.ended()
+            await operator.registered("lab-twice", times=2)
+            await operator.outcome(await operator.dispatch("quick"), Succeeded)
+            second.signal(signal.SIGTERM)
+            assert await second.ended() == 0

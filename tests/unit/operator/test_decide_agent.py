@@ -1,5 +1,6 @@
 """Tables over the decision about an Agent."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,11 @@ from harebell_bus.envelopes import Cpu as BusCpu
 from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
 from harebell_crds.agent import Gpu as StatusGpu
 from harebell_crds.agent import Resources as StatusResources
+from harebell_crds.conditions import find_condition
 from harebell_crds.task import TaskPhase, TaskStatus
 from harebell_operator.decide.agent import BUSY_SETTLES, AgentObservation, decide, summarize
 from harebell_operator.decide.fencing import is_stale
+from harebell_operator.decide.standing import Order, OrderKind
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 ANNA = AgentRef(id="anna", instance="a1")
@@ -127,6 +130,50 @@ def test_a_paused_agent_says_so_once_it_has_finished(
     status = decide(paused, at(0)).status
     ready = status.conditions[0]
     assert (status.phase, status.reason, ready.status, ready.message) == (phase, "Paused", "True", message)
+
+
+PAUSE = Order("u.2", "anna", OrderKind.PAUSE, T0)
+DRAIN = Order("u.2", "anna", OrderKind.DRAIN, T0)
+
+
+@pytest.mark.parametrize(
+    ("order", "said", "tasks", "phase", "reason", "drained"),
+    [
+        (PAUSE, {"paused": True, "acknowledged": ("u.2",)}, (), "Paused", "PausedBySpec", "True"),
+        (PAUSE, {"paused": True, "acknowledged": ("u.2",)}, (TASK,), "Busy", "PausedBySpec", "False"),
+        (DRAIN, {"paused": True, "acknowledged": ("u.2",)}, (), "Draining", "DrainingBySpec", "True"),
+        (DRAIN, {"paused": True, "acknowledged": ("u.2",)}, (TASK,), "Draining", "DrainingBySpec", "False"),
+        # It has not said so yet; what it said of an earlier generation, or of a Pause, does not serve.
+        (DRAIN, {}, (), "Online", "HeartbeatReceived", "False"),
+        (DRAIN, {"paused": True, "acknowledged": ("u.1",)}, (), "Draining", "DrainingBySpec", "False"),
+        (None, {"paused": True, "acknowledged": ("p",)}, (), "Paused", "Paused", None),
+        (None, {}, (), "Online", "HeartbeatReceived", None),
+    ],
+)
+def test_what_the_spec_asks_is_done_when_the_agent_says_so_and_has_no_task(
+    order: Order | None,
+    said: dict[str, Any],
+    tasks: tuple[CurrentTask, ...],
+    phase: str,
+    reason: str,
+    drained: str | None,
+) -> None:
+    status = decide(observed(heartbeat=beat(**said), tasks=tasks, order=order), at(0)).status
+    condition = find_condition(status.conditions, "Drained")
+    assert (status.phase, status.reason) == (phase, reason)
+    assert (condition and condition.status) == drained
+
+
+def test_what_an_agent_that_is_gone_has_finished_is_not_known() -> None:
+    drained = observed(heartbeat=beat(paused=True, acknowledged=("u.2",)), order=DRAIN)
+    before = decide(drained, at(0)).status
+    gone = replace(drained, status=before, gone="PodGone")
+    condition = find_condition(decide(gone, at(1)).status.conditions, "Drained")
+    assert condition
+    assert (condition.status, condition.reason) == ("Unknown", "PodGone")
+    # And nobody asks any more.
+    again = decide(replace(drained, status=before, order=None, heartbeat=beat()), at(1))
+    assert find_condition(again.status.conditions, "Drained") is None
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from harebell_bus.envelopes import AgentRef, Heartbeat, HeartbeatReason, PodRef, Standing
 from harebell_bus.errors import UnroutableError
-from harebell_crds.agent import AgentStatus
+from harebell_crds.agent import AgentSpec, AgentStatus
 from harebell_crds.announcement import AnnouncementKind, AnnouncementSpec, AnnouncementStatus
 from harebell_operator.decide.pod import PodFacts
-from harebell_operator.decide.standing import Drain
+from harebell_operator.decide.standing import Drain, OrderKind, ordered
 from harebell_operator.standings import BATCH, Standings
 from harebell_operator.store import AgentEntry, AnnouncementEntry, PodEntry, Store
 from harebell_operator.workqueue import WorkQueue
@@ -199,6 +201,37 @@ def test_one_whose_pod_is_to_go_is_paused_beside_what_is_announced() -> None:
     world.change()
     assert last(world) == (True, ("d2",))
     assert world.standings.of(world.agent).drain == pod.drain
+
+
+def test_what_the_spec_asks_holds_beside_everything_else() -> None:
+    world = World()
+    world.agent.order = ordered(AgentSpec(type="text", paused=True), "anna", "u", 2, T0)
+    world.beat()
+    (told,) = world.sent
+    assert (told.paused, told.in_force) == (True, ("u.2",))
+    assert [(a.uid, a.kind, a.name) for a in told.announcements] == [("u.2", "Pause", "anna")]
+    assert world.standings.of(world.agent).paused_by == ("spec.paused of Agent anna",)
+    world.beat("u.2", paused=True)
+    # A Resume is the end of Pauses, not of what the spec says.
+    world.announce("r", "Resume")
+    assert last(world) == (True, ("u.2", "r"))
+    world.agent.order = ordered(AgentSpec(type="text"), "anna", "u", 3, T0)
+    world.change()
+    assert last(world) == (False, ("r",))
+
+
+@pytest.mark.parametrize(
+    ("paused", "drain", "asked"),
+    [
+        (False, False, None),
+        (True, False, OrderKind.PAUSE),
+        (False, True, OrderKind.DRAIN),
+        (True, True, OrderKind.DRAIN),
+    ],
+)
+def test_drain_is_the_stronger_word(paused: bool, drain: bool, asked: OrderKind | None) -> None:
+    order = ordered(AgentSpec(type="text", paused=paused, drain=drain), "anna", "u", 7, T0)
+    assert (order and (order.uid, order.kind)) == (asked and ("u.7", asked))
 
 
 def test_only_the_agent_of_the_pod_is_drained() -> None:

@@ -1,7 +1,9 @@
 """What to say about an agent: one pure function, :func:`decide`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from harebell_bus.envelopes import Heartbeat, HeartbeatReason
 from harebell_crds.agent import (
@@ -13,7 +15,9 @@ from harebell_crds.agent import (
     Resources,
     Summary,
 )
-from harebell_crds.conditions import ConditionStatus, set_condition
+from harebell_crds.conditions import Condition, ConditionStatus, set_condition
+
+from .standing import Order, OrderKind
 
 BUSY_SETTLES = timedelta(seconds=1)
 """Shorter work does not show as Busy: a status write per short Task would cost more than it says."""
@@ -39,7 +43,9 @@ class AgentObservation:
     hearing_since: datetime | None
     """Since when heartbeats can be heard at all; None while the broker is away."""
     paused_by: tuple[str, ...] = ()
-    """Names of the Announcements that keep it from taking work."""
+    """Names of what keeps it from taking work."""
+    order: Order | None = None
+    """What its spec asks of it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def decide(obs: AgentObservation, now: datetime) -> AgentDecision:
     """Return the agent's status as it should be, whether to write it now, and when to look again.
 
     Going on- or offline is written at once. Figures are written with the heartbeat that brought them. A
-    change between Online, Busy and Paused is written when it has settled.
+    change between Online, Busy, Paused and Draining is written when it has settled.
     """
     why_offline = is_offline(obs, now)
     status = _described(obs)
@@ -100,9 +106,32 @@ def _presence(obs: AgentObservation, beat: Heartbeat) -> tuple[AgentPhase, str, 
         phase = AgentPhase.BUSY if obs.tasks else AgentPhase.ONLINE
         return phase, "HeartbeatReceived", "heard of within the time allowed"
     names = f", by {', '.join(obs.paused_by[:5])}" if obs.paused_by else ""
+    message = f"finishes what it does, takes nothing new{names}" if obs.tasks else f"takes no work{names}"
+    phase = AgentPhase.BUSY if obs.tasks else AgentPhase.PAUSED
+    match obs.order.kind if obs.order else None:
+        case OrderKind.DRAIN:
+            return AgentPhase.DRAINING, "DrainingBySpec", message
+        case OrderKind.PAUSE:
+            return phase, "PausedBySpec", message
+        case None:
+            return phase, "Paused", message
+        case other:
+            assert_never(other)
+
+
+def _drained(obs: AgentObservation, why_offline: str | None) -> tuple[ConditionStatus, str, str] | None:
+    """Return whether the agent has done what its spec asks, and why; None: it asks nothing."""
+    if obs.order is None:
+        return None
+    if why_offline is not None:
+        return ConditionStatus.UNKNOWN, why_offline, "what it does is not known"
+    beat = obs.heartbeat
+    if beat is None or not beat.paused or obs.order.uid not in beat.acknowledged:
+        return ConditionStatus.FALSE, "NotAcknowledged", "it has not said yet that it takes nothing new"
     if obs.tasks:
-        return AgentPhase.BUSY, "Paused", f"finishes what it does, takes nothing new{names}"
-    return AgentPhase.PAUSED, "Paused", f"takes no work{names}"
+        names = ", ".join(t.name for t in obs.tasks[:5])
+        return ConditionStatus.FALSE, "TasksLeft", f"{len(obs.tasks)} left to finish: {names}"
+    return ConditionStatus.TRUE, "NoTasksLeft", "it takes nothing new, and has finished what it did"
 
 
 _EXPLAIN = {
@@ -143,6 +172,7 @@ def _with_phase(
     tasks: tuple[CurrentTask, ...],
 ) -> AgentStatus:
     ready = ConditionStatus.FALSE if phase == AgentPhase.OFFLINE else ConditionStatus.TRUE
+    drained = _drained(obs, reason if phase == AgentPhase.OFFLINE else None)
     return status.model_copy(
         update={
             "phase": phase,
@@ -150,17 +180,29 @@ def _with_phase(
             "current_tasks": tasks,
             "summary": summarize(status.resources, tasks, stale=phase == AgentPhase.OFFLINE),
             "observed_generation": obs.generation,
-            "conditions": set_condition(
+            "conditions": _conditions(
                 status.conditions,
-                AgentCondition.READY,
-                ready,
-                reason,
-                message,
-                now=now.replace(microsecond=0),
-                generation=obs.generation,
+                {AgentCondition.READY: (ready, reason, message), AgentCondition.DRAINED: drained},
+                now.replace(microsecond=0),
+                obs.generation,
             ),
         }
     )
+
+
+def _conditions(
+    conditions: tuple[Condition, ...],
+    wanted: Mapping[AgentCondition, tuple[ConditionStatus, str, str] | None],
+    now: datetime,
+    generation: int,
+) -> tuple[Condition, ...]:
+    """Return ``conditions`` as wanted, without those of which there is nothing to say."""
+    for kind, said in wanted.items():
+        if said is None:
+            conditions = tuple(c for c in conditions if c.type != kind)
+        else:
+            conditions = set_condition(conditions, kind, *said, now=now, generation=generation)
+    return conditions
 
 
 def summarize(resources: Resources, tasks: tuple[CurrentTask, ...], *, stale: bool) -> Summary:

@@ -44,7 +44,7 @@ class Supply:
     idle: int
     paused: int = 0
     paused_by: tuple[str, ...] = ()
-    """Names of the Announcements that keep them from taking work."""
+    """Names of what keeps them from taking work."""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 An agent is paused while a Pause in force is for it that no later Resume in force is for. So everything
 follows from the Announcements that exist and the time: nothing has to be remembered, and deleting one, or its
 expiry, undoes it. An agent whose Pod an AgentPool is about to remove is paused too, until that is done or
-taken back.
+taken back; so is one whose own spec says so.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
 
+from harebell_crds.agent import AgentSpec
 from harebell_crds.announcement import AgentSelector, AnnouncementKind, AnnouncementSpec
 
 TELL_AGAIN = timedelta(seconds=5)
@@ -56,6 +59,46 @@ class Drain:
     since: datetime
 
 
+class OrderKind(StrEnum):
+    """What an Agent's spec may ask, as agents are told it."""
+
+    PAUSE = "Pause"
+    DRAIN = "Drain"
+
+
+@dataclass(frozen=True)
+class Order:
+    """An agent is to take no more work, because its Agent's spec says so."""
+
+    uid: str
+    """Of this generation of the spec: who acknowledges it was not told otherwise since, and a restarted
+    operator asks for the same."""
+    agent: str
+    kind: OrderKind
+    since: datetime
+
+    @property
+    def source(self) -> str:
+        """The field that says so."""
+        match self.kind:
+            case OrderKind.PAUSE:
+                return f"spec.paused of Agent {self.agent}"
+            case OrderKind.DRAIN:
+                return f"spec.drain of Agent {self.agent}"
+            case _:
+                assert_never(self.kind)
+
+
+def ordered(spec: AgentSpec, name: str, uid: str, generation: int, now: datetime) -> Order | None:
+    """Return what the spec asks of the agent, or None. Drain is the stronger word.
+
+    :param uid: the Agent's.
+    """
+    if not (spec.paused or spec.drain):
+        return None
+    return Order(f"{uid}.{generation}", name, OrderKind.DRAIN if spec.drain else OrderKind.PAUSE, now)
+
+
 @dataclass(frozen=True)
 class Holding:
     """What holds for one agent."""
@@ -63,14 +106,15 @@ class Holding:
     announcements: tuple[Announced, ...] = ()
     """In force and for it, oldest first."""
     paused_by: tuple[str, ...] = ()
-    """Names of the Pauses, and of the AgentPool, that keep it from taking work."""
+    """Names of the Pauses, of the AgentPool, and of the Agent's field, that keep it from taking work."""
     drain: Drain | None = None
+    order: Order | None = None
 
     @property
     def in_force(self) -> tuple[str, ...]:
         """UIDs of all that holds."""
-        drain = (self.drain.uid,) if self.drain else ()
-        return (*drain, *(a.uid for a in self.announcements))
+        own = (o.uid for o in (self.drain, self.order) if o is not None)
+        return (*own, *(a.uid for a in self.announcements))
 
     @property
     def position(self) -> Position:
@@ -80,6 +124,10 @@ class Holding:
     def drained(self, drain: Drain) -> "Holding":
         """Return what holds when the agent is to be drained besides."""
         return replace(self, paused_by=(*self.paused_by, f"AgentPool {drain.pool}"), drain=drain)
+
+    def ordered(self, order: Order) -> "Holding":
+        """Return what holds when the agent's own spec asks for something besides."""
+        return replace(self, paused_by=(*self.paused_by, order.source), order=order)
 
 
 def selects(selector: AgentSelector, listener: Listener) -> bool:

@@ -1,0 +1,108 @@
+"""What is known of the agents together, as Tasks ask for it."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from harebell_bus.envelopes import TaskRef
+
+from .broker import Broker
+from .commands import send_stop
+from .decide.agent import AgentObservation, is_offline
+from .decide.observation import Sighting, StopOrder, Supply
+from .standings import Standings
+from .store import AgentEntry, Store, TaskEntry
+
+logger = logging.getLogger(__name__)
+
+FORGOT_GRACE = timedelta(seconds=10)
+"""A Task missing from a heartbeat may have ended: so long its outcome may still be on the way."""
+
+
+class Workforce:
+    """Who can be reached, who has room, and the way to tell one to stop."""
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        standings: Standings,
+        clock: Callable[[], datetime],
+        offline_after: timedelta,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._standings = standings
+        self._clock = clock
+        self._offline_after = offline_after
+        self._started_at = clock()
+        self._supply: dict[str, Supply] = {}
+
+    def observe(self, entry: AgentEntry) -> AgentObservation:
+        """Return what is known of an agent."""
+        return AgentObservation(
+            generation=entry.generation,
+            status=entry.status,
+            heartbeat=entry.heartbeat,
+            last_seen=entry.last_seen,
+            tasks=tuple(entry.tasks.values()),
+            tasks_changed_at=entry.tasks_changed_at,
+            gone=entry.gone,
+            offline_after=self._offline_after,
+            hearing_since=self._broker.hearing_since,
+            paused_by=self._standings.of(entry).paused_by,
+            order=entry.order,
+        )
+
+    def changed(self, agent_type: str) -> None:
+        """Take in that an agent of a type came, went or changed."""
+        self._supply.pop(agent_type, None)
+
+    def sighting(self, task: TaskEntry, now: datetime) -> Sighting:
+        """Say what is known of the agent that has the Task's current attempt."""
+        name = task.status.agent_name
+        if name is None:
+            return Sighting.UNKNOWN
+        entry = self._store.agents.get(name)
+        if entry is None:
+            waited = now - self._started_at >= self._offline_after
+            return Sighting.GONE if waited else Sighting.UNKNOWN
+        if is_offline(self.observe(entry), now) is not None:
+            return Sighting.GONE
+        if entry.heartbeat is None:
+            return Sighting.UNKNOWN
+        if entry.heartbeat.agent.instance != task.status.agent_instance:
+            return Sighting.GONE
+        since = entry.missing_since.get(task.uid)
+        return Sighting.FORGOT if since is not None and now - since >= FORGOT_GRACE else Sighting.WORKING
+
+    def supply(self, agent_type: str) -> Supply:
+        """Count the agents of a type that can be reached, and those of them with room for work or paused."""
+        found = self._supply.get(agent_type)
+        if found is None:
+            now = self._clock()
+            online = [
+                e
+                for e in self._store.agents.values()
+                if e.agent_type == agent_type and e.heartbeat and is_offline(self.observe(e), now) is None
+            ]
+            by = {e.name: self._standings.of(e).paused_by for e in online}
+            # Those that say so and those that are being told: neither is about to take work.
+            paused = {e.name for e in online if by[e.name] or (e.heartbeat and e.heartbeat.paused)}
+            idle = [
+                e
+                for e in online
+                if e.name not in paused and e.heartbeat and len(e.tasks) < e.heartbeat.capacity
+            ]
+            names = tuple(sorted({name for names in by.values() for name in names}))
+            found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names)
+        return found
+
+    async def stop(self, task: TaskRef, order: StopOrder) -> None:
+        """Tell an agent to stop an attempt, if it can be told now."""
+        entry = self._store.agents.get(order.agent_id)
+        if entry is None:
+            logger.info("agent %s, unheard of, was not told to stop Task %s", order.agent_id, task.name)
+            return
+        agent_type = entry.heartbeat.agent_type if entry.heartbeat else entry.agent_type
+        await send_stop(self._broker.publisher, agent_type, task, order)
