@@ -223,7 +223,7 @@ def replay_manifest(original: Object) -> dict[str, Any]:
         "kind": "Task",
         "metadata": {"name": f"{stem[:240]}-r{number + 1}", "labels": labels},
         "spec": {
-            **{k: v for k, v in spec.items() if k != "cancel"},
+            **{k: v for k, v in spec.items() if k not in ("cancel", "suspend")},
             "replayOf": {"name": name, "uid": metadata["uid"]},
         },
     }

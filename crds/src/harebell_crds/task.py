@@ -124,7 +124,8 @@ class ReplayOf(Model):
 
 
 class TaskSpec(Model):
-    """What is asked for. Only cancel, the deadlines, the TTL and, until it runs, the priority may change."""
+    """What is asked for. Only cancel, suspend, the deadlines, the TTL and, until it runs, the priority may
+    change."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -216,6 +217,13 @@ class TaskSpec(Model):
         Field(description="The Task this one does again, if any."),
         rule("self == oldSelf", "spec.replayOf is immutable"),
     ] = None
+    suspend: Annotated[
+        bool,
+        Field(
+            description="While set, no agent starts it: it is taken out of the queue, and waits in Pending. "
+            "An attempt that runs goes on. queueDeadlineSeconds begins anew when it is taken back."
+        ),
+    ] = False
     cancel: Annotated[
         CancelMode | None,
         Field(description="Set to cancel the Task. Graceful lets the action clean up; Immediate does not."),
@@ -261,7 +269,7 @@ class TaskStatus(Model):
     attempt: Annotated[int, Field(ge=0, description="Number of the current or last attempt.")] = 0
     dispatch: Annotated[
         int,
-        Field(ge=0, description="How often the message of an attempt was replaced by one of other priority."),
+        Field(ge=0, description="How often a message that waited was replaced or withdrawn."),
     ] = 0
     failures: Annotated[int, Field(ge=0, description="Attempts that failed or were lost.")] = 0
     attempts: Annotated[
@@ -278,6 +286,9 @@ class TaskStatus(Model):
     error: Annotated[TaskError | None, Field(description="Why the Task, or its last attempt, failed.")] = None
     next_attempt_time: Annotated[MicroTime | None, Field(description="When the next attempt is due.")] = None
     queued_at: Annotated[MicroTime | None, Field(description="When the broker confirmed the message.")] = None
+    resumed_at: Annotated[
+        MicroTime | None, Field(description="When it was last taken out of suspension.")
+    ] = None
     started_at: Annotated[MicroTime | None, Field(description="When the current attempt started.")] = None
     completed_at: Annotated[MicroTime | None, Field(description="When the Task finished.")] = None
 

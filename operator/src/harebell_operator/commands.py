@@ -58,18 +58,18 @@ async def send_welcome(
 
 
 async def send_superseded(publisher: Publisher, agent_type: str, newest: Newest) -> None:
-    """Tell the agents of a type which message of a Task counts. Who is away hears it with its Welcome."""
-    try:
-        await publisher.publish(
-            COMMANDS_EXCHANGE,
-            Superseded(newest=(newest,)),
-            routing_key=type_key(agent_type),
-            message_id=f"{newest.uid}.{newest.attempt}.{newest.dispatch}.superseded",
-            persistent=False,
-            mandatory=False,
-        )
-    except BusError as error:
-        logger.info("the agents of type %s were not told what is superseded: %s", agent_type, error)
+    """Tell the agents of a type which message of a Task counts. Who is away hears it with its Welcome.
+
+    :raises BusError: it was not confirmed.
+    """
+    await publisher.publish(
+        COMMANDS_EXCHANGE,
+        Superseded(newest=(newest,)),
+        routing_key=type_key(agent_type),
+        message_id=f"{newest.uid}.{newest.attempt}.{newest.dispatch}.superseded",
+        persistent=False,
+        mandatory=False,
+    )
 
 
 async def send_query(publisher: Publisher, message_id: str) -> None:

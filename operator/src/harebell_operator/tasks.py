@@ -167,25 +167,17 @@ class TaskReconciler:
         waiting = await self._messages_waiting(entry, now)
         observation = self._gather(entry, tuple(d.reply for d in taken), now, waiting)
         decision = decide(observation, now)
-        if (number := decision.supersede) is not None:
-            newest = Newest(uid=entry.uid, attempt=number.attempt, dispatch=number.dispatch)
-            await send_superseded(self._broker.publisher, entry.spec.agent_type, newest)
-        if decision.publish or decision.dead_letter:
-            try:
-                if decision.dead_letter:
-                    await self._bury(entry, decision)
-                else:
-                    await self._publish(entry, decision, now)
-                entry.broker_error = None
-            except BusError as error:
-                logger.warning("Task %s could not be published: %s", entry.name, error)
-                entry.broker_error = str(error)
-                if decision.dead_letter:
-                    # Nothing of this decision may happen before the letter is safe; the replies stay.
-                    self._queue.add_after(entry.uid, RETRY_SECONDS)
-                    return
-                decision = decide(self._gather(entry, observation.replies, now, None), now)
-                entry.broker_error = None
+        try:
+            await self._send(entry, decision, now)
+        except BusError as error:
+            logger.warning("nothing could be published of Task %s: %s", entry.name, error)
+            if decision.dead_letter:
+                # Nothing of this decision may happen before the letter is safe; the replies stay.
+                self._queue.add_after(entry.uid, RETRY_SECONDS)
+                return
+            entry.broker_error = str(error)
+            decision = decide(self._gather(entry, observation.replies, now, None), now)
+            entry.broker_error = None
         if entry.deleted:
             return
         self._commit(entry, decision, taken, now)
@@ -278,6 +270,16 @@ class TaskReconciler:
         self._broker.acknowledge(unacked)
 
     # ---- act -----------------------------------------------------------------------------------------
+
+    async def _send(self, entry: TaskEntry, decision: TaskDecision, now: datetime) -> None:
+        """Publish what the decision asks for. :raises BusError: that was not confirmed."""
+        if (number := decision.supersede) is not None:
+            newest = Newest(uid=entry.uid, attempt=number.attempt, dispatch=number.dispatch)
+            await send_superseded(self._broker.publisher, entry.spec.agent_type, newest)
+        if decision.dead_letter:
+            await self._bury(entry, decision)
+        elif decision.publish:
+            await self._publish(entry, decision, now)
 
     async def _publish(self, entry: TaskEntry, decision: TaskDecision, now: datetime) -> None:
         """Publish the Task into its lane. :raises BusError: that was not confirmed."""

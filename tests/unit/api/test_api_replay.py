@@ -9,9 +9,11 @@ from harebell_api.tasks import replay_manifest
 
 from .fakes import FakeStore, task
 
+_SPEC = {"payload": {"kept": None}, "cancel": "Graceful", "suspend": True}
+
 
 def _dead(name: str, phase: str = "DeadLettered", **more: Any) -> dict[str, Any]:
-    return task(name, phase=phase, spec={"payload": {"kept": None}, "cancel": "Graceful"}, **more)
+    return task(name, phase=phase, spec=_SPEC, **more)
 
 
 def test_a_replay_is_the_same_work_under_a_new_name(client: TestClient, store: FakeStore) -> None:
@@ -24,6 +26,7 @@ def test_a_replay_is_the_same_work_under_a_new_name(client: TestClient, store: F
     assert body["labels"] == {"team": "web"}
     assert answer.headers["Location"] == "/api/v1/status/t-r1"
     assert store.tasks["t-r1"]["spec"]["payload"] == {"kept": None}
+    assert not store.tasks["t-r1"]["spec"].get("suspend")
 
 
 def test_asking_twice_makes_one(client: TestClient, store: FakeStore) -> None:

@@ -56,6 +56,7 @@ def test_a_spec_is_what_kubernetes_stores() -> None:
             "priority": "high",
             "retryPolicy": {"maxRetries": 0, "backoff": {"factor": 3}},
             "activeDeadlineSeconds": 5,
+            "suspend": True,
             "name": "n",
             "labels": {"notharebell.dev/a": "b"},
         }
@@ -67,6 +68,7 @@ def test_a_spec_is_what_kubernetes_stores() -> None:
         "priority": "high",
         "retryPolicy": {"maxRetries": 0, "backoff": {"initialSeconds": 1, "factor": 3, "maxSeconds": 300}},
         "activeDeadlineSeconds": 5,
+        "suspend": True,
         "ttlSecondsAfterFinished": 604800,
     }
     TaskSpec.model_validate(request.spec())

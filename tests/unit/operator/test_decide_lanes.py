@@ -45,9 +45,9 @@ def test_the_lane_follows_from_priority_and_persistence(priority: str, tier: Tie
         (TaskPhase.QUEUED, 0, None),
         (TaskPhase.RUNNING, 0, None),
         (TaskPhase.QUEUED, 2, MessageNumber(3, 2)),
-        (TaskPhase.RUNNING, 2, MessageNumber(3, 3)),
-        (TaskPhase.PENDING, 2, MessageNumber(3, 3)),
-        (TaskPhase.CANCELLED, 2, MessageNumber(3, 3)),
+        (TaskPhase.RUNNING, 2, MessageNumber(4, 2)),
+        (TaskPhase.PENDING, 2, MessageNumber(4, 2)),
+        (TaskPhase.CANCELLED, 2, MessageNumber(4, 2)),
     ],
 )
 def test_which_message_counts(phase: TaskPhase, dispatch: int, newest: MessageNumber | None) -> None:

@@ -189,13 +189,15 @@ class TestPriority:
         waiting = self.moved().status
         decision = decide(observed(waiting, (said(kind),), priority="critical"), at(6))
         assert decision.status.agent_name == "anna"
-        assert decision.supersede == MessageNumber(1, 2)
+        assert decision.supersede == MessageNumber(2, 1)
         assert not decision.stop
 
     def test_a_later_attempt_is_later_than_all_messages_of_the_one_before(self) -> None:
-        running = decide(observed(self.moved().status, (said(Started),), priority="critical"), at(6)).status
-        again = decide(observed(running, (said(Interrupted),), priority="critical"), at(7))
-        assert (again.publish, again.supersede) == (True, MessageNumber(2, 1))
+        running = decide(observed(self.moved().status, (said(Started),), priority="critical"), at(6))
+        again = decide(observed(running.status, (said(Interrupted),), priority="critical"), at(7))
+        # The agents were told when the attempt began.
+        assert (running.supersede, again.publish, again.supersede) == (MessageNumber(2, 1), True, None)
+        assert (again.status.attempt, again.status.dispatch) == (2, 1)
 
 
 class TestReplies:

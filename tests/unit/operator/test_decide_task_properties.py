@@ -73,8 +73,13 @@ class World(RuleBasedStateMachine):
             assert (newest_message(decision.status) or number) <= number
         before, self.status = self.status, decision.status
         self.inbox.clear()
+        if self.spec.suspend:
+            assert not decision.publish
+            assert self.status.phase != TaskPhase.QUEUED
         if self.status.phase == TaskPhase.QUEUED:
             assert self.newest is not None
+            # What is asked to run can still be begun.
+            assert (newest_message(self.status) or self.newest[0]) == self.newest[0]
             assert self.newest[1] == self.spec.priority
         # Nobody but its own operator changes who has an attempt.
         if self.status.attempt == before.attempt and before.agent_instance is not None:
@@ -169,6 +174,11 @@ class World(RuleBasedStateMachine):
             self.spec = self.spec.model_copy(update={"priority": priority})
             self.generation += 1
 
+    @rule()
+    def somebody_suspends_or_resumes(self) -> None:
+        self.spec = self.spec.model_copy(update={"suspend": not self.spec.suspend})
+        self.generation += 1
+
     @invariant()
     def what_was_written_as_final_stays(self) -> None:
         if self.final is None and self.written.phase and self.written.phase.terminal:
@@ -193,6 +203,8 @@ class World(RuleBasedStateMachine):
         if not hasattr(self, "status"):
             return
         fresh = AgentRef(id="fresh", instance="fresh")
+        self.spec = self.spec.model_copy(update={"suspend": False})
+        self.generation += 1
         self.gone = {a.instance for a in AGENTS}
         for _ in range(50):
             self.now += timedelta(seconds=600)

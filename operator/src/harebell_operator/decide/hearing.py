@@ -64,7 +64,7 @@ def _is_current(draft: Draft, reply: Reply) -> bool:
 def _undelivered(draft: Draft, report: Undelivered) -> None:
     """End a Task whose message the broker gave up. It had more tries than any Task has retries."""
     due = draft.status.attempt + (1 if draft.phase == TaskPhase.PENDING else 0)
-    superseded = draft.phase == TaskPhase.QUEUED and report.dispatch < draft.status.dispatch
+    superseded = report.dispatch < draft.status.dispatch
     if draft.phase == TaskPhase.RUNNING or draft.phase.terminal or report.attempt != due or superseded:
         draft.stale += 1
         return

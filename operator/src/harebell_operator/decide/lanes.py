@@ -27,12 +27,13 @@ class MessageNumber(NamedTuple):
 def newest_message(status: TaskStatus) -> MessageNumber | None:
     """Return the first number of a message that may be begun, or None where there are no earlier ones.
 
-    Once an attempt began, or ended without that, all its other messages are void.
+    Once an attempt began, or ended without that, all its other messages are void. One that was withdrawn is
+    still to come, and only a later message of it counts.
     """
     if not status.dispatch:
         return None
     waits = status.phase == TaskPhase.QUEUED
-    return MessageNumber(status.attempt, status.dispatch if waits else status.dispatch + 1)
+    return MessageNumber(status.attempt if waits else status.attempt + 1, status.dispatch)
 
 
 @dataclass(frozen=True)

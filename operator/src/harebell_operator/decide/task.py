@@ -32,6 +32,7 @@ from .observation import (
     TaskDecision,
     TaskObservation,
 )
+from .suspension import resume, suspend
 from .transitions import attempt_ended, queued, waiting
 
 STOP_RESEND = timedelta(seconds=5)
@@ -58,6 +59,7 @@ def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
     _unsendable(draft)
     _cancel(draft)
     _lost_agent(draft)
+    resume(draft)
     _deadlines(draft)
     if draft.phase.terminal:
         return _conclude(draft)
@@ -141,11 +143,12 @@ def _active_deadline(draft: Draft) -> datetime | None:
 
 
 def _queue_deadline(draft: Draft) -> datetime | None:
-    seconds = draft.obs.spec.queue_deadline_seconds
-    if not seconds:
+    spec, status = draft.obs.spec, draft.status
+    if not spec.queue_deadline_seconds or spec.suspend:
         return None
-    ended = draft.status.attempts[-1].completed_at if draft.status.attempts else None
-    return (ended or draft.obs.created_at) + timedelta(seconds=seconds)
+    ended = status.attempts[-1].completed_at if status.attempts else None
+    begun = [m for m in (draft.obs.created_at, ended, status.resumed_at) if m is not None]
+    return max(begun) + timedelta(seconds=spec.queue_deadline_seconds)
 
 
 def _order_stop(draft: Draft, mode: CancelMode, why: str) -> None:
@@ -159,6 +162,8 @@ def _order_stop(draft: Draft, mode: CancelMode, why: str) -> None:
 def _go_on(draft: Draft) -> TaskDecision:
     """Publish what is due; say why the Task waits; say when to look again."""
     obs, now = draft.obs, draft.now
+    if suspend(draft):
+        return _conclude(draft)
     publish = False
     if draft.phase == TaskPhase.PENDING:
         due = draft.status.next_attempt_time

@@ -62,6 +62,16 @@ def queued(status: TaskStatus, now: datetime) -> TaskStatus:
     )
 
 
+def withdrawn(status: TaskStatus) -> TaskStatus:
+    """Take back a message that no agent is known to have begun: the attempt is still to come.
+
+    What is published next has a later number, so the message that may still wait can be told from it.
+    """
+    return move(status, TaskPhase.PENDING, None).model_copy(
+        update={"attempt": status.attempt - 1, "dispatch": status.dispatch + 1, "queued_at": None}
+    )
+
+
 def started(status: TaskStatus, agent: AgentRef, at: datetime, now: datetime, generation: int) -> TaskStatus:
     """An agent began the current attempt."""
     attempt = Attempt(attempt=status.attempt, agent_name=agent.id, started_at=at)
