@@ -271,8 +271,8 @@ async def test_200_deadly_tasks_among_200_good_ones(
         (found[n]["phase"], found[n]["reason"], found[n]["attempt"], len(found[n]["attempts"]))
         for n in deadly
     } == {("DeadLettered", "RetriesExhausted", 2, 2)}
-    # Where an acknowledgement is lost with its connection the message comes again. That is no attempt: whoever
-    # starts it is told to stop. Only these agents are dead before they hear it.
+    # Where an acknowledgement is lost with its connection the message comes again. That is no attempt:
+    # whoever starts it is told to stop. Only these agents are dead before they hear it.
     assert deaths.keys() == set(deadly)
     assert min(deaths.values()) == 2
     assert metric(port, 'harebell_tasks_finished_total{agent_type="mixed",phase="DeadLettered"}') == EACH
