@@ -64,7 +64,7 @@ chart: cluster ## the chart as rendered
 
 .PHONY: integration
 integration: cluster ## each component against the real API server, RabbitMQ and PostgreSQL
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration -m "not chaos"
 
 .PHONY: e2e
 e2e: images ## the installed chart: real pods, helm, ingress
@@ -73,6 +73,10 @@ e2e: images ## the installed chart: real pods, helm, ingress
 .PHONY: bench-topology
 bench-topology: cluster ## compare ways to serve priorities; ARGS="--help" lists what can be chosen
 	$(BIN)/python -m tests.bench.topology $(ARGS)
+
+.PHONY: chaos
+chaos: cluster ## longer faults: each node of the broker lost in turn, a broker that grows
+	$(PYTEST) tests/integration -m chaos
 
 .PHONY: demo
 demo: venv ## from nothing to Tasks done and shown

@@ -177,6 +177,7 @@ def test_operator_and_agent_work_with_certificates(
         )
 
 
+@pytest.mark.chaos
 async def test_one_node_becomes_three_and_so_do_the_replicas(broker: TlsBroker) -> None:
     required = ("--set", "rabbitmq.embedded.tls.requireClientCertificate=true")
     await asyncio.to_thread(broker.apply, *required)

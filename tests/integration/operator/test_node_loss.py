@@ -12,6 +12,8 @@ from tests.support.waiting import until
 
 from harebell_bus.lanes import LEVELS, Tier
 
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+
 
 def apply_one_of_each(kubectl: Kubectl, prefix: str, kind: str) -> list[str]:
     """Apply a Task of every level and tier; return their names."""
@@ -24,7 +26,6 @@ def apply_one_of_each(kubectl: Kubectl, prefix: str, kind: str) -> list[str]:
     return [task["metadata"]["name"] for task in tasks]
 
 
-@pytest.mark.timeout(900)
 def test_whichever_node_is_down_work_of_every_lane_goes_on(
     start: Processes, kubectl: Kubectl, broker_nodes: BrokerNodes
 ) -> None:
@@ -44,7 +45,6 @@ def test_whichever_node_is_down_work_of_every_lane_goes_on(
         broker_nodes.whole()
 
 
-@pytest.mark.timeout(900)
 def test_what_waits_outlives_the_crash_of_any_node(
     start: Processes, kubectl: Kubectl, broker_nodes: BrokerNodes
 ) -> None:
