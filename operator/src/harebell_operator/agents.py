@@ -21,7 +21,8 @@ from .decide.lanes import newest_message
 from .decide.observation import StopOrder
 from .decide.pool import NOTICE_SECONDS
 from .decide.standing import ordered
-from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, RefusedError, agent_labels
+from .kube import AlreadyExistsError, Kube, agent_labels
+from .reconciling import RETRY_SECONDS, take_step
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
 from .workforce import FORGOT_GRACE, Workforce
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 SUPERSEDED_TOLD = 1000
 """Tasks in one Welcome, the newest, of which earlier messages may still wait in a queue."""
-RETRY_SECONDS = 2.0
-FAULT_SECONDS = 60.0
 
 
 class AgentReconciler:
@@ -251,24 +250,7 @@ class AgentReconciler:
         entry = self._store.agents.get(name)
         if entry is None:
             return
-        try:
-            await self._step(entry)
-            metrics.RECONCILES.labels("Agent", "success").inc()
-        except NotFoundError:
-            self.deleted(name)
-        except RefusedError as error:
-            metrics.RECONCILES.labels("Agent", "refused").inc()
-            logger.error("Agent %s was refused: %s", name, error)
-            self._queue.add_after(name, FAULT_SECONDS)
-        except KubeError as error:
-            metrics.RECONCILES.labels("Agent", "error").inc()
-            logger.warning("Agent %s: %s", name, error)
-            self._queue.add_after(name, RETRY_SECONDS)
-        except Exception:
-            # A fault of ours with one Agent must not take the others down with it.
-            metrics.RECONCILES.labels("Agent", "fault").inc()
-            logger.exception("Agent %s could not be reconciled", name)
-            self._queue.add_after(name, FAULT_SECONDS)
+        await take_step("Agent", name, name, self._queue, self._step(entry), self.deleted)
 
     async def _step(self, entry: AgentEntry) -> None:
         now = self._clock()

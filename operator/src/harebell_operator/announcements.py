@@ -13,7 +13,8 @@ from harebell_crds.announcement import AnnouncementPhase, AnnouncementSpec, Anno
 from . import metrics
 from .agents import AgentReconciler
 from .decide.announcement import Addressee, AnnouncementObservation, decide, is_addressee
-from .kube import Kube, KubeError, NotFoundError, RefusedError
+from .kube import Kube
+from .reconciling import take_step
 from .standings import Standings
 from .store import AgentEntry, AnnouncementEntry, Store
 from .workqueue import WorkQueue
@@ -22,8 +23,6 @@ logger = logging.getLogger(__name__)
 
 COALESCE = timedelta(seconds=1)
 """A status is written this long after it changed: agents acknowledge in bursts."""
-RETRY_SECONDS = 2.0
-FAULT_SECONDS = 60.0
 
 
 class AnnouncementReconciler:
@@ -99,24 +98,7 @@ class AnnouncementReconciler:
         entry = self._store.announcements.get(uid)
         if entry is None:
             return
-        try:
-            await self._step(entry)
-            metrics.RECONCILES.labels("Announcement", "success").inc()
-        except NotFoundError:
-            self.deleted(uid)
-        except RefusedError as error:
-            metrics.RECONCILES.labels("Announcement", "refused").inc()
-            logger.error("the status of Announcement %s was refused: %s", entry.name, error)
-            self._queue.add_after(uid, FAULT_SECONDS)
-        except KubeError as error:
-            metrics.RECONCILES.labels("Announcement", "error").inc()
-            logger.warning("Announcement %s: %s", entry.name, error)
-            self._queue.add_after(uid, RETRY_SECONDS)
-        except Exception:
-            # A fault of ours with one Announcement must not take the others down with it.
-            metrics.RECONCILES.labels("Announcement", "fault").inc()
-            logger.exception("Announcement %s could not be reconciled", entry.name)
-            self._queue.add_after(uid, FAULT_SECONDS)
+        await take_step("Announcement", entry.name, uid, self._queue, self._step(entry), self.deleted)
 
     async def _step(self, entry: AnnouncementEntry) -> None:
         now = self._clock()

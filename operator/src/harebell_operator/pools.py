@@ -29,6 +29,7 @@ from .decide.pool import (
 )
 from .decide.standing import Drain
 from .kube import Kube, KubeError, NotFoundError, RefusedError
+from .reconciling import take_step
 from .store import AgentEntry, PodEntry, PoolEntry, Store
 from .workqueue import WorkQueue
 
@@ -36,8 +37,6 @@ logger = logging.getLogger(__name__)
 
 COALESCE = timedelta(seconds=1)
 """A status is written this long after it changed: Pods come and go in bursts."""
-RETRY_SECONDS = 2.0
-FAULT_SECONDS = 60.0
 
 
 class PoolReconciler:
@@ -152,24 +151,7 @@ class PoolReconciler:
         entry = self._store.pools.get(uid)
         if entry is None or entry.deleted:
             return
-        try:
-            await self._step(entry)
-            metrics.RECONCILES.labels("AgentPool", "success").inc()
-        except NotFoundError:
-            self.deleted(uid)
-        except RefusedError as error:
-            metrics.RECONCILES.labels("AgentPool", "refused").inc()
-            logger.error("AgentPool %s was refused: %s", entry.name, error)
-            self._queue.add_after(uid, FAULT_SECONDS)
-        except KubeError as error:
-            metrics.RECONCILES.labels("AgentPool", "error").inc()
-            logger.warning("AgentPool %s: %s", entry.name, error)
-            self._queue.add_after(uid, RETRY_SECONDS)
-        except Exception:
-            # A fault of ours with one AgentPool must not take the others down with it.
-            metrics.RECONCILES.labels("AgentPool", "fault").inc()
-            logger.exception("AgentPool %s could not be reconciled", entry.name)
-            self._queue.add_after(uid, FAULT_SECONDS)
+        await take_step("AgentPool", entry.name, uid, self._queue, self._step(entry), self.deleted)
 
     async def _step(self, entry: PoolEntry) -> None:
         now = self._clock()

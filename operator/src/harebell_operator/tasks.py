@@ -32,7 +32,8 @@ from .decide.lanes import lane_for
 from .decide.observation import EventNote, Report, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
 from .decide.task import decide, may_be_lost
-from .kube import Kube, KubeError, NotFoundError, RefusedError
+from .kube import Kube, KubeError
+from .reconciling import RETRY_SECONDS, take_step
 from .store import Delivery, Sent, Store, TaskEntry
 from .workforce import Workforce
 from .workqueue import WorkQueue
@@ -41,8 +42,6 @@ logger = logging.getLogger(__name__)
 
 COALESCE = timedelta(seconds=1)
 """A status that is not final is written this long after it changed, so that a short Task costs one write."""
-RETRY_SECONDS = 2.0
-FAULT_SECONDS = 60.0
 
 
 class TaskReconciler:
@@ -142,24 +141,7 @@ class TaskReconciler:
         entry = self._store.tasks.get(uid)
         if entry is None:
             return
-        try:
-            await self._step(entry)
-            metrics.RECONCILES.labels("Task", "success").inc()
-        except NotFoundError:
-            self.deleted(uid)
-        except RefusedError as error:
-            metrics.RECONCILES.labels("Task", "refused").inc()
-            logger.error("the status of Task %s was refused: %s", entry.name, error)
-            self._queue.add_after(uid, 60)
-        except KubeError as error:
-            metrics.RECONCILES.labels("Task", "error").inc()
-            logger.warning("Task %s: %s", entry.name, error)
-            self._queue.add_after(uid, RETRY_SECONDS)
-        except Exception:
-            # A fault of ours with one Task must not take the others down with it.
-            metrics.RECONCILES.labels("Task", "fault").inc()
-            logger.exception("Task %s could not be reconciled", entry.name)
-            self._queue.add_after(uid, FAULT_SECONDS)
+        await take_step("Task", entry.name, uid, self._queue, self._step(entry), self.deleted)
 
     async def _step(self, entry: TaskEntry) -> None:
         now = self._clock()
