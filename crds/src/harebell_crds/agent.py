@@ -57,6 +57,12 @@ class Capabilities(Model):
     """What the agent can do."""
 
     actions: Annotated[tuple[str, ...], NullIsEmpty, Field(description="Actions the agent offers.")] = ()
+    resumable: Annotated[
+        tuple[str, ...], NullIsEmpty, Field(description="Those that go on from a checkpoint.")
+    ] = ()
+    idempotent: Annotated[
+        tuple[str, ...], NullIsEmpty, Field(description="Those that may be done again from the beginning.")
+    ] = ()
 
 
 class Cpu(Model):
@@ -122,6 +128,9 @@ class AgentStatus(Model):
     version: Annotated[str | None, Field(description="Version of the agent's software.")] = None
     registered_at: Annotated[Time | None, Field(description="When this instance registered.")] = None
     last_heartbeat_time: Annotated[Time | None, Field(description="When it was last heard of.")] = None
+    last_delivery_time: Annotated[
+        Time | None, Field(description="When it last received a message with work.")
+    ] = None
     pod_name: Annotated[str | None, Field(description="Pod it runs in.")] = None
     node_name: Annotated[str | None, Field(description="Node it runs on.")] = None
     capacity: Annotated[
@@ -139,5 +148,7 @@ class AgentCondition(StrEnum):
     """Types of an Agent's conditions."""
 
     READY = "Ready"
+    CONSUMING = "Consuming"
+    """False while an online agent that should take work does not listen for any."""
     DRAINED = "Drained"
     """There while the spec pauses or drains the agent: it knows, and has no Task any more."""

@@ -11,6 +11,8 @@ from .schema import preserve_unknown_fields, rule
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 64 * 1024
+MAX_CHECKPOINT_BYTES = 32 * 1024
+MAX_DEPENDENCIES = 50
 MAX_ATTEMPTS_KEPT = 10
 """``status.attempts`` keeps the newest; the object stays small whatever ``maxRetries`` is."""
 
@@ -53,6 +55,27 @@ class CancelMode(StrEnum):
     """The handler is told and may clean up."""
     IMMEDIATE = "Immediate"
     """The handler is stopped at once and its outcome is not waited for."""
+
+
+class OnInterruption(StrEnum):
+    """What becomes of a Task whose agent is lost, or hands it back, while it runs."""
+
+    AUTO = "Auto"
+    """Resume what the agent declared resumable, Requeue what it declared idempotent, else Fail."""
+    RESUME = "Resume"
+    """Run again, from the last checkpoint if there is one."""
+    REQUEUE = "Requeue"
+    """Run again from the beginning."""
+    FAIL = "Fail"
+    """Do not run again."""
+
+
+class DependencyOutcome(StrEnum):
+    """What a Task waits for in another one."""
+
+    SUCCEEDED = "Succeeded"
+    FINISHED = "Finished"
+    """However it ended."""
 
 
 class TaskPhase(StrEnum):
@@ -123,6 +146,19 @@ class ReplayOf(Model):
     uid: Annotated[str, Field(max_length=36, description="Its UID.")]
 
 
+class Dependency(Model):
+    """Another Task of the namespace that must finish first."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253, description="Its name.")]
+    condition: Annotated[
+        DependencyOutcome,
+        Field(
+            description="Succeeded, or Finished: however it ended. "
+            "A Task that waits for Succeeded fails when that cannot be any more."
+        ),
+    ] = DependencyOutcome.SUCCEEDED
+
+
 class TaskSpec(Model):
     """What is asked for. Only cancel, suspend, the deadlines, the TTL and, until it runs, the priority may
     change."""
@@ -137,6 +173,10 @@ class TaskSpec(Model):
                 {
                     "rule": "has(self.persistence) == has(oldSelf.persistence)",
                     "message": "spec.persistence is immutable",
+                },
+                {
+                    "rule": "has(self.idempotencyKey) == has(oldSelf.idempotencyKey)",
+                    "message": "spec.idempotencyKey is immutable",
                 },
                 {
                     "rule": "!has(oldSelf.cancel) || has(self.cancel)",
@@ -196,6 +236,34 @@ class TaskSpec(Model):
         Field(description="How often a failed Task is tried again."),
         rule("self == oldSelf", "spec.retryPolicy is immutable"),
     ] = RetryPolicy()
+    depends_on: Annotated[
+        tuple[Dependency, ...],
+        NullIsEmpty,
+        Field(
+            max_length=MAX_DEPENDENCIES,
+            description="Tasks of this namespace that must finish before this one starts. "
+            "Their results are given to the action as inputs, by name.",
+        ),
+        rule("self == oldSelf", "spec.dependsOn is immutable"),
+        rule("self.all(d, self.exists_one(e, e.name == d.name))", "spec.dependsOn names each Task only once"),
+    ] = ()
+    on_interruption: Annotated[
+        OnInterruption,
+        Field(
+            description="What to do when the agent is lost, or hands the Task back, while it runs. "
+            "Auto goes by what the action declares."
+        ),
+        rule("self == oldSelf", "spec.onInterruption is immutable"),
+    ] = OnInterruption.AUTO
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=255,
+            description="Of the Tasks of this namespace with the same key, only the first is done.",
+        ),
+        rule("self == oldSelf", "spec.idempotencyKey is immutable"),
+    ] = None
     queue_deadline_seconds: Annotated[
         int | None,
         Field(ge=1, le=2**31 - 1, description="The Task fails if no agent started it within this time."),
@@ -255,6 +323,16 @@ class Attempt(Model):
     error: Annotated[TaskError | None, Field(description="Why it did not succeed.")] = None
 
 
+class Checkpoint(Model):
+    """What an action saved in order to go on from there."""
+
+    attempt: Annotated[int, Field(ge=1, description="Attempt that saved it.")]
+    saved_at: Annotated[MicroTime, Field(description="When.")]
+    data: Annotated[
+        Json, Field(description="What it saved, at most 32 KiB as JSON."), preserve_unknown_fields()
+    ] = None
+
+
 class TaskStatus(Model):
     """What became of it. Written by the operator alone."""
 
@@ -284,6 +362,15 @@ class TaskStatus(Model):
         Json | None, Field(description="What the action returned, at most 64 KiB."), preserve_unknown_fields()
     ] = None
     error: Annotated[TaskError | None, Field(description="Why the Task, or its last attempt, failed.")] = None
+    checkpoint: Annotated[Checkpoint | None, Field(description="The last one that the action saved.")] = None
+    on_interruption: Annotated[
+        OnInterruption | None,
+        Field(description="What an interruption of the current attempt leads to: Resume, Requeue or Fail."),
+    ] = None
+    duplicate_of: Annotated[
+        ReplayOf | None,
+        Field(description="The earlier Task with the same idempotencyKey, which is the one done."),
+    ] = None
     next_attempt_time: Annotated[MicroTime | None, Field(description="When the next attempt is due.")] = None
     queued_at: Annotated[MicroTime | None, Field(description="When the broker confirmed the message.")] = None
     resumed_at: Annotated[
