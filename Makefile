@@ -50,6 +50,8 @@ verify: venv ## regenerate, lint, types, import rules: fails on any difference
 # ---- tests -----------------------------------------------------------------------------------------------
 
 PYTEST := $(BIN)/python -m pytest
+# These tests wait more than they compute. Each worker has a RabbitMQ and a PostgreSQL of its own.
+WORKERS ?= 2
 
 .PHONY: test
 test: unit chart integration e2e ## everything, from whatever state the machine is in
@@ -64,7 +66,7 @@ chart: cluster ## the chart as rendered
 
 .PHONY: integration
 integration: cluster ## each component against the real API server, RabbitMQ and PostgreSQL
-	$(PYTEST) tests/integration -m "not chaos"
+	$(PYTEST) tests/integration -m "not chaos" -n $(WORKERS) --dist loadfile
 
 .PHONY: e2e
 e2e: images ## the installed chart: real pods, helm, ingress

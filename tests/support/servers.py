@@ -18,8 +18,11 @@ from .kubectl import Kubectl, helm, run
 from .waiting import until
 
 CHART = Path(__file__).parents[2] / "charts" / "harebell"
-SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers")
-"""Another one keeps a run apart from others, whose tests may restart the broker."""
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers") + (
+    "" if WORKER == "gw0" else f"-{WORKER}"
+)
+"""Another one keeps a run apart from others, whose tests may restart the broker. Each worker has its own."""
 AMQP_SECRET = "rabbit-amqp-operator"
 POSTGRESQL_SECRET = "rabbit-postgresql"
 NODES = 3
