@@ -14,7 +14,8 @@ from harebell_bus.permissions import (
     archiver_permissions,
     operator_permissions,
 )
-from harebell_bus.topology import Exchange, base_topology
+from harebell_bus.policies import definitions as policy_definitions
+from harebell_bus.topology import DAY_MS, Exchange, base_topology
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,32 @@ def test_users_of_the_broker_are_those_of_the_bus(variant: str, types: list[str]
         user: secrets[f"bell-harebell-amqp-{user.removeprefix('harebell-')}"]["stringData"]["password"]
         for user in expected
     }
+
+
+def test_policies_are_those_of_the_bus_and_the_history_leaves_room_on_the_volume() -> None:
+    expected = policy_definitions("harebell")["policies"]
+    expected[-1]["definition"]["max-length-bytes"] = 2**30
+    assert definitions(render())["policies"] == expected
+
+
+def test_policies_can_be_changed() -> None:
+    def given(**embedded: Any) -> dict[str, dict[str, Any]]:
+        policies = definitions(render({"rabbitmq": {"embedded": embedded}}))["policies"]
+        return {policy["name"].removeprefix("harebell-"): policy["definition"] for policy in policies}
+
+    assert given(
+        policies={
+            "history": {"maxAge": "12h", "maxBytes": "10Gi"},
+            "deadLetters": {"retentionDays": 30},
+            "heartbeats": {"ttlSeconds": 600, "maxLength": 1_000_000},
+        }
+    ) == {
+        "history": {"max-age": "12h", "max-length-bytes": 10 * 2**30},
+        "dead-letters": {"message-ttl": 30 * DAY_MS},
+        "heartbeats": {"message-ttl": 600_000, "max-length": 1_000_000},
+    }
+    assert given(policies={"history": {"maxBytes": 5e9}})["history"]["max-length-bytes"] == 5 * 10**9
+    assert given(persistence={"size": "20G"})["history"]["max-length-bytes"] == 10**10
 
 
 def test_rabbitmq_starts_with_its_users_and_no_default_one() -> None:
@@ -118,6 +145,7 @@ def test_a_new_configuration_restarts_rabbitmq_and_more_nodes_do_not() -> None:
 
     assert template(diskFreeLimit="1GB") != template()
     assert template(extraConfig="heartbeat = 30") != template()
+    assert template(policies={"history": {"maxAge": "3D"}}) != template()
     assert template(replicas=3) == template()
     # A user more, or only another pool of a type there is.
     assert template({"gpu": {"type": "llm"}}) != template()
