@@ -132,7 +132,9 @@ def test_rabbitmq(replicas: int) -> None:
     nodes = of_kind(resources, "Service")[workload["serviceName"]]["spec"]
     assert nodes["clusterIP"] == "None"
     assert nodes["publishNotReadyAddresses"] is True
-    assert (name in of_kind(resources, "PodDisruptionBudget")) is (replicas > 1)
+    budgets = [budget["spec"] for budget in of_kind(resources, "PodDisruptionBudget").values()]
+    majority = {"maxUnavailable": 1, "selector": workload["selector"]}
+    assert budgets == ([majority] if replicas > 1 else [])
 
 
 def test_a_new_configuration_restarts_rabbitmq_and_more_nodes_do_not() -> None:

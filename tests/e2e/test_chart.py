@@ -26,6 +26,8 @@ def test_two_releases_upgrade_and_uninstall(
     small = (
         *FAST, "--set", "agents.infra=null", "--set", "agentDefaults.replicas=1",
         "--set", "operator.replicas=2",
+        # Its Pods show certificates to the broker, those of an agent type that comes later too.
+        "--set", "rabbitmq.embedded.tls.requireClientCertificate=true",
     )  # fmt: skip
     with installed(cluster, images, "hb", "harebell-e2e-2", *small) as second:
         # Each does its own Tasks, and its agents take none of the other's.
