@@ -209,8 +209,8 @@ raft.wal_max_size_bytes = 33554432
 {{- define "harebell.rabbitmqPolicies" -}}
 {{- $given := .policies }}
 {{- $half := divf (include "harebell.bytes" .persistence.size) 2 | int64 }}
-{{- $history := dict "max-age" $given.history.maxAge "max-length-bytes"
-      (ternary (include "harebell.bytes" $given.history.maxBytes | int64) $half (not (empty $given.history.maxBytes))) }}
+{{- $history := dict "max-age" $given.history.maxAge
+      "max-length-bytes" (include "harebell.bytes" $given.history.maxBytes | int64 | default $half) }}
 {{- $heartbeats := dict "max-length" (int64 $given.heartbeats.maxLength)
       "message-ttl" (mul 1000 $given.heartbeats.ttlSeconds) }}
 {{- $deadLetters := dict "message-ttl" (mul 86400000 $given.deadLetters.retentionDays) }}
