@@ -34,9 +34,10 @@ lock: | $(BIN)/uv ## write requirements/*.txt anew
 # ---- checks ----------------------------------------------------------------------------------------------
 
 .PHONY: generate
-generate: venv ## write what is generated from the models: CRDs, AsyncAPI document
+generate: venv ## write what is generated from the models: CRDs, AsyncAPI document, policies
 	@$(BIN)/python -m harebell_crds.generate crds charts/harebell/crds
 	@$(BIN)/python -m harebell_bus.asyncapi docs
+	@$(BIN)/python -m harebell_bus.policies docs
 
 .PHONY: format
 format: venv ## format and fix what can be fixed

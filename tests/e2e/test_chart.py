@@ -1,10 +1,23 @@
 """Life of a release: beside another one, upgraded, removed."""
 
+import json
 import time
+from typing import Any
 
 from tests.cluster import api
 from tests.support.kubectl import helm
 from tests.support.release import FAST, Release, install, installed, manifest
+
+from harebell_bus.history import HISTORY_STREAM
+from harebell_bus.topology import DAY_MS, DEAD_LETTERS_QUEUE
+
+
+def effective_policies(release: Release) -> dict[str, dict[str, Any]]:
+    """What RabbitMQ holds each queue to by policy, by the queue's name."""
+    columns = ("name", "effective_policy_definition", "--formatter", "json")
+    command = ("rabbitmqctl", "-q", "list_queues", "-p", "harebell", *columns)
+    listed = release.kubectl("exec", "hb-harebell-rabbitmq-0", "--", *command)
+    return {queue["name"]: queue["effective_policy_definition"] for queue in json.loads(listed)}
 
 
 def test_two_releases_upgrade_and_uninstall(
@@ -13,6 +26,8 @@ def test_two_releases_upgrade_and_uninstall(
     small = (
         *FAST, "--set", "agents.infra=null", "--set", "agentDefaults.replicas=1",
         "--set", "operator.replicas=2",
+        # Its Pods show certificates to the broker, those of an agent type that comes later too.
+        "--set", "rabbitmq.embedded.tls.requireClientCertificate=true",
     )  # fmt: skip
     with installed(cluster, images, "hb", "harebell-e2e-2", *small) as second:
         # Each does its own Tasks, and its agents take none of the other's.
@@ -28,11 +43,22 @@ def test_two_releases_upgrade_and_uninstall(
 
         # Another agent type is another user of the broker, which must start again to know it.
         more = ("--set", "logLevel=debug", "--set", "agents.later.type=later")
-        upgraded = install(cluster, images, "hb", "harebell-e2e-2", *small, *more)
+        # With the same restart the limits of queues that are there change.
+        policies = "rabbitmq.embedded.policies"
+        limits = (
+            "--set",
+            f"{policies}.history.maxAge=3D",
+            "--set",
+            f"{policies}.deadLetters.retentionDays=30",
+        )
+        upgraded = install(cluster, images, "hb", "harebell-e2e-2", *small, *more, *limits)
         assert upgraded.api_key == second.api_key
         upgraded.kubectl.apply(manifest("after-upgrade"), manifest("of-the-new-type", "later"))
         for name in ("after-upgrade", "of-the-new-type"):
             assert upgraded.finished(name, 90)["phase"] == "Succeeded"
+        effective = effective_policies(upgraded)
+        assert effective[HISTORY_STREAM]["max-age"] == "3D"
+        assert effective[DEAD_LETTERS_QUEUE] == {"message-ttl": 30 * DAY_MS}
 
         begun = time.monotonic()
         helm(cluster, "uninstall", "hb", "-n", "harebell-e2e-2")

@@ -10,7 +10,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-GENERATED = {"harebell_crds.generate": ("crds", "charts/harebell/crds"), "harebell_bus.asyncapi": ("docs",)}
+GENERATED = {
+    "harebell_crds.generate": ("crds", "charts/harebell/crds"),
+    "harebell_bus.asyncapi": ("docs",),
+    "harebell_bus.policies": ("docs",),
+}
 """Where each generator writes."""
 
 

@@ -1,18 +1,14 @@
-"""Log lines as JSON objects, one a line, on standard output."""
+"""Log lines that say which attempt they are about."""
 
-import json
 import logging
-import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
 
+from harebell_bus import process
 from harebell_bus.envelopes import TaskRef
 
 _current: ContextVar[Mapping[str, str | int] | None] = ContextVar("attempt", default=None)
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 
 
 @contextmanager
@@ -25,34 +21,17 @@ def about(task: TaskRef, attempt: int) -> Iterator[None]:
         _current.reset(token)
 
 
-class JsonFormatter(logging.Formatter):
-    """time, level, logger, message; task, uid and attempt inside :func:`about`; error for an exception."""
+class JsonFormatter(process.JsonFormatter):
+    """Adds task, uid and attempt inside :func:`about`."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line."""
-        line: dict[str, str | int] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": without_credentials(record.getMessage()),
-            **(_current.get() or {}),
-        }
-        if record.exc_info:
-            line["error"] = without_credentials(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=True)
-
-
-def without_credentials(text: str) -> str:
-    """Return the text with user and password of any URL hidden."""
-    return _CREDENTIALS.sub("***", text)
+    def context(self) -> Mapping[str, str | int]:
+        """Return what is being worked on."""
+        return _current.get() or {}
 
 
 def configure(level: str) -> None:
     """Send everything logged at ``level`` or above to standard output, as JSON."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
     # The AMQP client logs every frame at DEBUG, and every failure that the link reports, too.
-    for name in ("aiormq", "aio_pika"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    logging.captureWarnings(True)
+    process.configure_logging(
+        level, JsonFormatter(), {"aiormq": logging.CRITICAL, "aio_pika": logging.CRITICAL}
+    )

@@ -4,17 +4,16 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import uvloop
-from pythonjsonlogger.json import JsonFormatter
 
 from harebell_bus.envelopes import AgentRef
 from harebell_bus.errors import UnsupportedBrokerError
 from harebell_bus.link import Link
+from harebell_bus.process import JsonFormatter, configure_logging, until_told
 
 from . import settings as environment
 from .archiver import Archiver
@@ -27,6 +26,8 @@ from .state import State
 from .web import serve
 
 logger = logging.getLogger(__name__)
+
+QUIET = {"aiormq": logging.WARNING, "aio_pika": logging.WARNING}
 
 
 async def run(settings: Settings) -> None:
@@ -59,30 +60,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _until_told(settings: Settings) -> None:
-    running = asyncio.current_task()
-    if running is None:
-        raise RuntimeError("not in a task")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
-    await run(settings)
-
-
-def configure_logging(level: str) -> None:
-    """Log JSON objects, one per line, to standard output."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        JsonFormatter(
-            "%(asctime)s %(levelname)s %(name)s %(message)s",
-            rename_fields={"asctime": "time", "levelname": "level"},
-        )
-    )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in ("aiormq", "aio_pika"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def main() -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(
@@ -107,11 +84,12 @@ def main() -> None:
             settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         parser.error(str(error))
-    configure_logging(settings.log_level if isinstance(settings, Settings) else "INFO")
+    level = settings.log_level if isinstance(settings, Settings) else "INFO"
+    configure_logging(level, JsonFormatter(), QUIET)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if isinstance(settings, Settings):
-                runner.run(_until_told(settings))
+                runner.run(until_told(run(settings)))
             else:
                 runner.run(apply_migrations(settings))
     except asyncio.CancelledError:

@@ -18,6 +18,7 @@ from .envelopes import VERSION, Envelope
 from .examples import EXAMPLES
 from .flows import HEADERS, PLACEHOLDERS, RECEIVING, SENDING, Party, Receiving
 from .inventory import IncompleteError, carried, members, messages, sources, topology
+from .policies import policy_of
 from .topology import MINIMUM_VERSION, Exchange, Queue, Topology
 
 FILE = "asyncapi.yaml"
@@ -128,6 +129,9 @@ def _queue(queue: Queue, how: Receiving, declared: Topology, kinds: list[str]) -
     }
     channel = _channel(f"Queue {queue.name}", how.description, queue.name, kinds, bound)
     channel["x-arguments"] = dict(queue.arguments)
+    policy = policy_of(queue)
+    if policy is not None:
+        channel["x-policy"] = {"name": policy.name, "definition": dict(policy.definition)}
     channel["x-bindings"] = [
         {"exchange": b.exchange, "routingKey": b.routing_key, "arguments": dict(b.arguments)}
         for b in declared.bindings

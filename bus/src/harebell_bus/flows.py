@@ -114,7 +114,7 @@ RECEIVING: tuple[Receiving, ...] = (
     ),
     Receiving(
         HISTORY_STREAM,
-        "All messages of seven days. The archiver keeps its offset with the rows it writes.",
+        "All messages of the last days. The archiver keeps its offset with the rows it writes.",
         Party.ARCHIVER,
     ),
     Receiving(REPORTS_QUEUE, "Reports on the archive. The newest wins.", Party.OPERATOR, acknowledged=False),

@@ -30,9 +30,11 @@ REPORTS_EXCHANGE: Final = "harebell.archive"
 REPORTS_QUEUE: Final = "harebell.archive-reports"
 
 MAX_AGE: Final = "7D"
+"""What the stream keeps where no policy says otherwise."""
 SEGMENT_BYTES: Final = 20_000_000
 """Whole segments are dropped, and never the one being written (RabbitMQ documentation, "Streams: Data
-Retention"): a smaller one keeps a quiet bus closer to the seven days."""
+Retention"): a smaller one keeps a quiet bus closer to the age. No policy can change it for a stream that is
+there (the same, "Declaring")."""
 
 _EVERYTHING = (
     Binding(WORK_EXCHANGE, HISTORY_INTAKE, arguments={"x-match": "all"}),

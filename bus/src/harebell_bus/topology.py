@@ -1,7 +1,8 @@
 """Exchanges, queues and bindings as data. The operator declares them; agents declare only their own queue.
 
-Settings that may have to change on a running broker belong in policies, not in queue arguments, because
-arguments of an existing queue cannot be changed (RabbitMQ documentation, "Queues: Optional Arguments").
+Arguments of an existing queue cannot be changed (RabbitMQ documentation, "Queues: Optional Arguments"). So
+they hold what work relies on, and outer bounds for a broker without policies; limits that may have to change
+are in :mod:`.policies`.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ PRIORITIES: Mapping[str, int] = {level: number for number, level in enumerate(re
 MINIMUM_VERSION = (4, 3)
 """The oldest RabbitMQ that harebell is tested with."""
 
-WEEK_MS = 7 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
 DELIVERY_LIMIT = 20
 """Deliveries of one message before the broker gives it up: one whose every claim crashes."""
 
@@ -93,21 +94,21 @@ def base_topology() -> Topology:
         queues=(
             # No delivery limit: a reply is never thrown away because the operator restarted often.
             Queue(REPLIES_QUEUE, arguments={"x-queue-type": "quorum", "x-delivery-limit": -1}),
-            # Newest wins, and an unread heartbeat is worth nothing after a few minutes. Replicated all the
-            # same: a classic queue is gone with its node, and cannot be made anew until the node is back.
+            # Newest wins. Replicated all the same: a classic queue is gone with its node, and cannot be made
+            # anew until the node is back.
             Queue(
                 HEARTBEATS_QUEUE,
                 arguments={
                     "x-queue-type": "quorum",
                     "x-delivery-limit": -1,
-                    "x-max-length": 100_000,
+                    "x-max-length": 1_000_000,
                     "x-overflow": "drop-head",
-                    "x-message-ttl": 180_000,
+                    "x-message-ttl": 600_000,
                 },
             ),
             Queue(
                 DEAD_LETTERS_QUEUE,
-                arguments={"x-queue-type": "quorum", "x-delivery-limit": -1, "x-message-ttl": WEEK_MS},
+                arguments={"x-queue-type": "quorum", "x-delivery-limit": -1, "x-message-ttl": 30 * DAY_MS},
             ),
         ),
         bindings=(

@@ -133,12 +133,14 @@ livenessProbe:
 {{- if hasKey .data .key }}{{ get .data .key | b64dec }}{{ else }}{{ randAlphaNum (int .length) }}{{ end }}
 {{- end }}
 
-{{- /* Bytes of a quantity such as 512Mi. */}}
+{{- /* Bytes of a quantity such as 512Mi. A number would be read from 5e+09. */}}
 {{- define "harebell.bytes" -}}
+{{- if not (kindIs "string" .) }}{{ int64 . }}{{ else }}
 {{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
-{{- $unit := regexFind "[A-Za-z]+$" (toString .) }}
+{{- $unit := regexFind "[A-Za-z]+$" . }}
 {{- if and $unit (not (hasKey $units $unit)) }}{{ fail (printf "unknown unit in quantity %q" .) }}{{ end }}
-{{- mulf (regexFind "^[0-9.]+" (toString .) | float64) (default 1 (get $units $unit)) | int64 }}
+{{- mulf (regexFind "^[0-9.]+" . | float64) (default 1 (get $units $unit)) | int64 }}
+{{- end }}
 {{- end }}
 
 {{- /* RabbitMQ's configuration; no secrets. */}}
@@ -202,7 +204,28 @@ raft.wal_max_size_bytes = 33554432
 {{- toJson $users }}
 {{- end }}
 
-{{- /* What RabbitMQ imports at every start, of (dict "users" ... "passwords" {component: password}). */}}
+{{- /* The policies of the embedded broker, of its values: those of bus/src/harebell_bus/policies.py, where their reasons
+       are, and a limit in bytes, so that the history leaves room on the volume for work. */}}
+{{- define "harebell.rabbitmqPolicies" -}}
+{{- $given := .policies }}
+{{- $half := divf (include "harebell.bytes" .persistence.size) 2 | int64 }}
+{{- $history := dict "max-age" $given.history.maxAge
+      "max-length-bytes" (include "harebell.bytes" $given.history.maxBytes | int64 | default $half) }}
+{{- $heartbeats := dict "max-length" (int64 $given.heartbeats.maxLength)
+      "message-ttl" (mul 1000 $given.heartbeats.ttlSeconds) }}
+{{- $deadLetters := dict "message-ttl" (mul 86400000 $given.deadLetters.retentionDays) }}
+{{- $where := dict "vhost" "harebell" "priority" 10 }}
+{{- list
+      (merge (dict "name" "harebell-heartbeats" "pattern" `^harebell\.heartbeats$` "apply-to" "quorum_queues"
+        "definition" $heartbeats) $where)
+      (merge (dict "name" "harebell-dead-letters" "pattern" `^harebell\.dead-letters$` "apply-to" "quorum_queues"
+        "definition" $deadLetters) $where)
+      (merge (dict "name" "harebell-history" "pattern" `^harebell\.history$` "apply-to" "streams"
+        "definition" $history) $where)
+    | toJson }}
+{{- end }}
+
+{{- /* What RabbitMQ imports at every start, of (dict "users" ... "passwords" {component: password} "policies" ...). */}}
 {{- define "harebell.rabbitmqDefinitions" -}}
 {{- $users := list }}{{ $permissions := list }}{{ $topics := list }}
 {{- $passwords := .passwords }}
@@ -216,7 +239,7 @@ raft.wal_max_size_bytes = 33554432
 {{- $commands := dict "name" "harebell.commands" "vhost" "harebell" "type" "topic"
       "durable" true "auto_delete" false "internal" false "arguments" dict }}
 {{- dict "vhosts" (list (dict "name" "harebell")) "exchanges" (list $commands) "users" $users "permissions" $permissions
-      "topic_permissions" $topics | toJson }}
+      "topic_permissions" $topics "policies" .policies | toJson }}
 {{- end }}
 
 {{- /* The agent types that are served, without repetition, as JSON. */}}

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +14,9 @@ import kopf
 import uvloop
 from kopf._core.engines.peering import Identity
 from kubernetes.aio.client import ApiClient
-from pythonjsonlogger.json import JsonFormatter
 
 from harebell_bus.errors import BusError, UnsupportedBrokerError
+from harebell_bus.process import JsonFormatter, configure_logging, until_told
 
 from . import watch
 from .agents import AgentReconciler
@@ -44,6 +43,9 @@ TASK_WORKERS = 16
 AGENT_WORKERS = 4
 ANNOUNCEMENT_WORKERS = 2
 POOL_WORKERS = 2
+
+# Kopf says at INFO what it does for every object; the reconcilers say what matters.
+QUIET = {"kopf": logging.WARNING, "aiormq": logging.WARNING, "aio_pika": logging.WARNING}
 
 
 async def run(settings: Settings) -> None:
@@ -167,32 +169,6 @@ async def _ask_agents(broker: Broker) -> None:
         logger.warning("the agents were not asked: %s", error)
 
 
-async def _until_told(settings: Settings) -> None:
-    """Run, and stop at a signal. Once it operates, Kopf deals with signals itself."""
-    running = asyncio.current_task()
-    if running is None:
-        raise RuntimeError("not in a task")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
-    await run(settings)
-
-
-def configure_logging(level: str) -> None:
-    """Log JSON objects, one per line, to standard output."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        JsonFormatter(
-            "%(asctime)s %(levelname)s %(name)s %(message)s",
-            rename_fields={"asctime": "time", "levelname": "level"},
-        )
-    )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Kopf says at INFO what it does for every object; the reconcilers say what matters.
-    for name in ("kopf", "aiormq", "aio_pika"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def main() -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(
@@ -213,12 +189,13 @@ def main() -> None:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         parser.error(str(error))
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, JsonFormatter(), QUIET)
     # Kopf copies objects recursively; one with hostile nesting must get as far as being refused.
     sys.setrecursionlimit(100_000)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(settings))
+            # Once it operates, Kopf deals with signals itself.
+            runner.run(until_told(run(settings)))
     except* asyncio.CancelledError:
         logger.info("stopped")
     except* LeadershipLostError as lost:

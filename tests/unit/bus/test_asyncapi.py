@@ -24,6 +24,7 @@ from harebell_bus.examples import EXAMPLES
 from harebell_bus.flows import Party
 from harebell_bus.inventory import IncompleteError, members
 from harebell_bus.permissions import agent_permissions, archiver_permissions, operator_permissions
+from harebell_bus.policies import POLICIES
 from harebell_bus.topology import Exchange, Queue, Topology
 
 DOCUMENT = build()
@@ -105,6 +106,8 @@ class TestDocument:
         channel = DOCUMENT["channels"]["queue.harebell.heartbeats"]
         (declared,) = (q for q in topology.base_topology().queues if q.name == topology.HEARTBEATS_QUEUE)
         assert channel["x-arguments"] == declared.arguments
+        assert channel["x-policy"] == {"name": "harebell-heartbeats", "definition": POLICIES[0].definition}
+        assert "x-policy" not in DOCUMENT["channels"]["queue.harebell.replies"]
         (own,) = (c for c in DOCUMENT["channels"].values() if c["title"].startswith("Queue harebell.agent."))
         assert own["bindings"]["amqp"]["queue"]["exclusive"]
 

@@ -1,0 +1,164 @@
+"""Pods, what they mount, and what leads to them."""
+
+import json
+
+import pytest
+from tests.support.chart import (
+    DIGEST,
+    VARIANTS,
+    containers,
+    definitions,
+    environment,
+    every_variant,
+    of_kind,
+    pods,
+    render,
+)
+
+from harebell_bus.permissions import ARCHIVER_USER
+
+
+@every_variant
+def test_every_container_can_be_watched_and_bounded(variant: str) -> None:
+    for name, container in containers(render(VARIANTS[variant])):
+        named = {port["name"] for port in container["ports"]}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            action = container[probe].get("httpGet") or container[probe].get("tcpSocket")
+            assert action is None or action["port"] in named, name
+        assert container["resources"]["limits"]["memory"], name
+        assert "cpu" not in container["resources"]["limits"], name
+        assert container["imagePullPolicy"] == "IfNotPresent", name
+
+
+@every_variant
+def test_what_is_mounted_exists(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    keys = {
+        (kind, name): {*each.get("data", {}), *each.get("stringData", {})}
+        for kind in ("Secret", "ConfigMap")
+        for name, each in of_kind(resources, kind).items()
+    }
+    for name, pod in pods(resources).items():
+        for volume in pod["spec"]["volumes"]:
+            for source in volume.get("projected", {}).get("sources", [volume]):
+                if "configMap" in source:
+                    assert ("ConfigMap", source["configMap"]["name"]) in keys, name
+                if "secret" in source:
+                    secret = source["secret"]
+                    wanted = secret.get("secretName") or secret["name"]
+                    if not wanted.startswith("my-"):
+                        assert {item["key"] for item in secret["items"]} <= keys["Secret", wanted], name
+
+
+@every_variant
+def test_services_and_selectors_find_pods(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    templates = pods(resources)
+    for name, workload in of_kind(resources, "Deployment", "StatefulSet").items():
+        selector = workload["spec"]["selector"]["matchLabels"]
+        found = [n for n, p in templates.items() if selector.items() <= p["metadata"]["labels"].items()]
+        assert found == [name]
+    for name, service in of_kind(resources, "Service").items():
+        selector = service["spec"]["selector"]
+        (pod,) = (p for p in templates.values() if selector.items() <= p["metadata"]["labels"].items())
+        ports = {port["name"] for container in pod["spec"]["containers"] for port in container["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, name
+
+
+def test_a_pool_of_agents() -> None:
+    resources = render(VARIANTS["pools"])
+    assert sorted(n for n in pods(resources) if "-agent-" in n) == [
+        "bell-harebell-agent-gpu",
+        "bell-harebell-agent-infra",
+    ]
+    deployment = of_kind(resources, "Deployment")["bell-harebell-agent-gpu"]["spec"]
+    pod = deployment["template"]
+    assert deployment["replicas"] == 5
+    assert pod["metadata"]["labels"]["harebell.dev/agent-type"] == "llm"
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 130
+    assert pod["spec"]["nodeSelector"] == {"gpu": "yes"}
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["spec"]["containers"][0]["image"] == f"registry.example.org:5000/me/agent@{DIGEST}"
+    # Given limits join the default ones.
+    assert pod["spec"]["containers"][0]["resources"]["limits"] == {"memory": "1Gi", "nvidia.com/gpu": 1}
+    env = environment(resources, "bell-harebell-agent-gpu/agent")
+    fields = {name: value["fieldRef"]["fieldPath"] for name, value in env.items() if isinstance(value, dict)}
+    assert fields == {
+        "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
+        "POD_UID": "metadata.uid",
+        "NODE_NAME": "spec.nodeName",
+    }
+    assert json.loads(env["HAREBELL_COMMAND_ALLOW"]) == [["df"], ["git", "status"]]
+    assert {name: env[name] for name in env if name not in {*fields, "HAREBELL_COMMAND_ALLOW"}} == {
+        "HAREBELL_AMQP_URL_FILE": "/etc/harebell/amqp/url",
+        "HAREBELL_AMQP_CA_FILE": "/etc/harebell/amqp/ca.crt",
+        "HAREBELL_AGENT_TYPE": "llm",
+        "HAREBELL_AGENT_CONCURRENCY": "4",
+        "HAREBELL_AGENT_MODULE": "my.agents:llm",
+        "HAREBELL_DRAIN_SECONDS": "120",
+        "HAREBELL_LOG_LEVEL": "INFO",
+        "HAREBELL_PORT": "9091",
+        "MODE": "fast",
+    }
+
+
+def test_a_pool_does_not_change_the_next() -> None:
+    agents = {
+        "infra": {"type": "other", "commandAllow": [["df"]], "resources": {"limits": {"memory": "9Gi"}}}
+    }
+    resources = render({"agents": agents})
+    assert environment(resources, "bell-harebell-agent-text/agent")["HAREBELL_COMMAND_ALLOW"] == "[]"
+    text = dict(containers(resources))["bell-harebell-agent-text/agent"]
+    assert text["resources"]["limits"] == {"memory": "256Mi"}
+
+
+def test_the_ingress_shows_the_api_and_nothing_else() -> None:
+    assert not of_kind(render(), "Ingress")
+    resources = render(VARIANTS["exposed"])
+    (ingress,) = of_kind(resources, "Ingress").values()
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert (rule["host"], path["path"], path["pathType"]) == ("bell.example.org", "/api/v1", "Prefix")
+    backend = path["backend"]["service"]
+    service = of_kind(resources, "Service")[backend["name"]]
+    assert backend["port"] == {"name": service["spec"]["ports"][0]["name"]}
+
+
+@pytest.mark.parametrize("variant", ["default", "external"])
+def test_the_archiver_knows_broker_and_database(variant: str) -> None:
+    resources = render(VARIANTS[variant] | {"archiver": {"retentionDays": 30}})
+    name = "bell-harebell-archiver"
+    database = "my-database" if variant == "external" else "bell-harebell-postgresql"
+    (volume,) = (v for v in pods(resources)[name]["spec"]["volumes"] if v["name"] == "database")
+    assert volume["secret"]["secretName"] == database
+    env = environment(resources, f"{name}/archiver")
+    assert env["HAREBELL_DATABASE_URL_FILE"] == "/etc/harebell/database/url"
+    assert env["HAREBELL_RETENTION_DAYS"] == "30"
+    assert of_kind(resources, "Deployment")[name]["spec"]["strategy"] == {"type": "Recreate"}
+    operator = environment(resources, "bell-harebell-operator/operator")
+    assert (operator["HAREBELL_ARCHIVE"], operator["HAREBELL_RECORD_HEARTBEATS"]) == ("true", "false")
+
+
+def test_without_postgresql_there_is_no_archiver() -> None:
+    resources = render({"postgresql": {"embedded": {"enabled": False}}})
+    assert not [name for name in pods(resources) if "archiver" in name]
+    assert environment(resources, "bell-harebell-operator/operator")["HAREBELL_ARCHIVE"] == "false"
+    assert ARCHIVER_USER not in {user["name"] for user in definitions(resources)["users"]}
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_operators_share_a_lease_only_where_there_are_several(replicas: int) -> None:
+    resources = render({"operator": {"replicas": replicas}})
+    name = "bell-harebell-operator"
+    workload = of_kind(resources, "Deployment")[name]["spec"]
+    several = replicas > 1
+    assert workload["replicas"] == replicas
+    assert workload["strategy"]["type"] == ("RollingUpdate" if several else "Recreate")
+    assert environment(resources, f"{name}/operator").get("HAREBELL_LEASE") == (name if several else None)
+    assert (name in of_kind(resources, "PodDisruptionBudget")) is several
+
+
+def test_a_pod_that_cannot_start_is_replaced_when_its_mistake_is_corrected() -> None:
+    for name, workload in of_kind(render(), "StatefulSet").items():
+        assert workload["spec"]["podManagementPolicy"] == "Parallel", name
