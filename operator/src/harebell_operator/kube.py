@@ -4,8 +4,9 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 from uuid import uuid4
 
 import aiohttp
@@ -44,6 +45,15 @@ class AlreadyExistsError(KubeError):
 
 class RefusedError(KubeError):
     """The API server found the request wrong; the same request will not succeed later."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An object that an Event is about."""
+
+    kind: str
+    name: str
+    uid: str
 
 
 class Kube:
@@ -207,8 +217,8 @@ class Kube:
         api: Any = self._api
         return dict(api.sanitize_for_serialization(found))
 
-    async def record(self, about: TaskEntry | PoolEntry, note: EventNote, reporter: str) -> None:
-        """Record an Event on a Task or an AgentPool (``events.k8s.io/v1``)."""
+    async def record(self, about: TaskEntry | PoolEntry | Reference, note: EventNote, reporter: str) -> None:
+        """Record an Event on an object (``events.k8s.io/v1``)."""
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
@@ -222,7 +232,7 @@ class Kube:
             "reportingInstance": reporter[:128],
             "regarding": {
                 "apiVersion": API_VERSION,
-                "kind": "Task" if isinstance(about, TaskEntry) else "AgentPool",
+                "kind": _kind(about),
                 "name": about.name,
                 "namespace": self.namespace,
                 "uid": about.uid,
@@ -233,6 +243,18 @@ class Kube:
                 "events.k8s.io", "v1", self.namespace, "events", body, _request_timeout=TIMEOUT_SECONDS
             )
         )
+
+
+def _kind(about: TaskEntry | PoolEntry | Reference) -> str:
+    match about:
+        case TaskEntry():
+            return "Task"
+        case PoolEntry():
+            return "AgentPool"
+        case Reference():
+            return about.kind
+        case _:
+            assert_never(about)
 
 
 async def _call(call: Awaitable[T]) -> T:

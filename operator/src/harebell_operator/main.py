@@ -20,6 +20,7 @@ from pythonjsonlogger.json import JsonFormatter
 from harebell_bus.errors import BusError, UnsupportedBrokerError
 
 from . import watch
+from .adoption import Adoption
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
 from .broker import Broker
@@ -129,11 +130,13 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     await resync.first()
     state.missing = None
     logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
+    adoption = Adoption(store, workforce, bus, kube, _now, settings.identity)
     async with asyncio.TaskGroup() as group:
         running = [
             group.create_task(broker.run(tasks.heard, agents.heard, bus.heard, on_connected), name="broker"),
             group.create_task(bus.run(), name="bus"),
             group.create_task(resync.run(), name="resync"),
+            group.create_task(adoption.run(), name="adoption"),
             group.create_task(LaneKeeper(store, task_queue, broker, _now).run(), name="lanes"),
             *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
             *(group.create_task(agent_queue.work(agents.reconcile)) for _ in range(AGENT_WORKERS)),
