@@ -14,7 +14,8 @@ from harebell_bus.envelopes import CancelTask, CurrentTask, HeartbeatReason, Sta
 
 from .observing import metric, running
 
-WINDOW = {"HAREBELL_HEARTBEAT_SECONDS": "2", "HAREBELL_OFFLINE_SECONDS": "8"}
+UNHEARD = {"HAREBELL_OFFLINE_SECONDS": "3600"}
+WINDOW = {"HAREBELL_OFFLINE_SECONDS": "8"}
 
 
 async def begin(agent: ScriptedAgent, kubectl: Kubectl, name: str) -> TaskRef:
@@ -37,14 +38,14 @@ async def takeovers(kubectl: Kubectl) -> list[str]:
 async def test_an_operator_reports_once_what_it_found(
     start: Processes, kubectl: Kubectl, vhost: Vhost
 ) -> None:
-    first = start.operator(**WINDOW)
+    first = start.operator(**UNHEARD)
+    nothing = "Tasks found running: 0 adopted, 0 lost; attempts fenced: 0"
+    assert await eventually("the first report", lambda: takeovers(kubectl), 60) == [nothing]
     stayer, leaver = vhost.agent_url("stayer"), vhost.agent_url("leaver")
     async with scripted_agent(stayer, "stayer", "stayer") as agent:
         kept = CurrentTask(task=await begin(agent, kubectl, "kept"), attempt=1)
         async with scripted_agent(leaver, "leaver", "leaver") as other:
             await begin(other, kubectl, "left-behind")
-        nothing = "Tasks found running: 0 adopted, 0 lost; attempts fenced: 0"
-        assert await eventually("the first report", lambda: takeovers(kubectl), 60) == [nothing]
         first.kill()
 
         port = free_port()
