@@ -13,7 +13,7 @@ from .bus import BusReconciler
 from .decide.adoption import Fate, Found, Round, Takeover, fate, note, report
 from .decide.agent import is_offline
 from .decide.observation import Sighting
-from .kube import Kube, KubeError
+from .kube import Kube, KubeError, RefusedError
 from .store import Store
 from .workforce import Workforce
 
@@ -92,6 +92,9 @@ class Adoption:
             if bus is not None:
                 try:
                     await self._kube.record(bus, note(takeover), self._identity)
+                    return
+                except RefusedError as error:
+                    logger.error("the Event of the takeover was refused: %s", error)
                     return
                 except KubeError as error:
                     logger.warning("the Event of the takeover was not recorded: %s", error)
