@@ -212,7 +212,7 @@ class AgentReconciler:
             task = self._store.tasks.get(current.task.uid)
             why = is_stale(task.status if task else None, current.attempt, beat.agent)
             if why is not None:
-                order = StopOrder(entry.name, current.attempt, CancelMode.IMMEDIATE, why)
+                order = StopOrder(entry.name, current.attempt, CancelMode.IMMEDIATE, why, fences=True)
                 self._broker.spawn(self._workforce.stop(current.task, order))
         missing: dict[str, datetime] = {}
         for task in self._store.tasks_of(entry.name):

@@ -14,7 +14,7 @@ from harebell_crds.bus import BUS_NAME, BusStatus
 from . import metrics
 from .broker import Broker
 from .decide.bus import BusObservation, decide, is_pressing
-from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, Reference
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,11 @@ class BusReconciler:
         self._generation = 1
         self._written = BusStatus()
         self._written_at: datetime | None = None
+
+    @property
+    def reference(self) -> Reference | None:
+        """The Bus, for Events about it; None while it is not known to be there."""
+        return None if self._uid is None else Reference("Bus", BUS_NAME, self._uid)
 
     def heard(self, report: ArchiveReport) -> None:
         """Take in what an archiver reports."""

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 from uuid import uuid4
 
 import aiohttp
@@ -16,13 +17,19 @@ from harebell_bus.envelopes import PodRef
 from harebell_crds import API_VERSION, GROUP, VERSION
 
 from .decide.observation import EventNote
-from .decide.pod import POOL_LABEL
+from .decide.pod import POOL_LABEL, TYPE_LABEL
 from .store import PoolEntry, TaskEntry
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 15.0
 PAGE = 500
 COMPONENT = "harebell-operator"
+
+
+def version(body: Any) -> int:
+    """Return an object's resource version, a number that grows; 0 where it is none."""
+    found = str(body["metadata"].get("resourceVersion", ""))
+    return int(found) if found.isdecimal() else 0
 
 
 def agent_labels(agent_type: str) -> dict[str, str]:
@@ -46,6 +53,15 @@ class RefusedError(KubeError):
     """The API server found the request wrong; the same request will not succeed later."""
 
 
+@dataclass(frozen=True)
+class Reference:
+    """An object that an Event is about."""
+
+    kind: str
+    name: str
+    uid: str
+
+
 class Kube:
     """Calls within one namespace."""
 
@@ -54,6 +70,8 @@ class Kube:
         self._objects = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
         self.namespace = namespace
+        self.newest: dict[str, int] = {}
+        """The newest version of an object of each kind, by plural, that the API server has told."""
 
     async def list_all(self, plural: str) -> list[dict[str, Any]]:
         """Return every object of a kind, read page by page. :raises KubeError: it cannot be read now."""
@@ -72,6 +90,7 @@ class Kube:
                 )
             )
             items += page["items"]
+            self._told(plural, page["items"])
             token = page["metadata"].get("continue")
             if not token:
                 return items
@@ -98,7 +117,7 @@ class Kube:
         if uid is not None:
             patch.insert(0, {"op": "test", "path": "/metadata/uid", "value": uid})
         try:
-            await _call(
+            written = await _call(
                 self._objects.patch_namespaced_custom_object_status(
                     GROUP,
                     VERSION,
@@ -110,6 +129,7 @@ class Kube:
                     _request_timeout=TIMEOUT_SECONDS,
                 )
             )
+            self._told(plural, [written])
         except RefusedError:
             if uid is not None and (await self.get(plural, name))["metadata"]["uid"] != uid:
                 raise NotFoundError(f"{name} was replaced by another object") from None
@@ -167,6 +187,7 @@ class Kube:
                 GROUP, VERSION, self.namespace, "agents", body, _request_timeout=TIMEOUT_SECONDS
             )
         )
+        self._told("agents", [created])
         return dict(created)
 
     async def list_pods(self) -> list[dict[str, Any]]:
@@ -176,7 +197,10 @@ class Kube:
                 self.namespace, label_selector=POOL_LABEL, _request_timeout=TIMEOUT_SECONDS
             )
         )
-        return [self._wire(pod) for pod in found.items]
+        pods = [self._wire(pod) for pod in found.items]
+        # The watch leaves out Pods that lost their label.
+        self._told("pods", [pod for pod in pods if TYPE_LABEL in pod["metadata"].get("labels", {})])
+        return pods
 
     async def create_pod(self, body: dict[str, Any]) -> dict[str, Any]:
         """Create a Pod and return it.
@@ -184,11 +208,13 @@ class Kube:
         :raises RefusedError: admission, a quota or the API server's rules are against it.
         """
         pod: Any = body
-        return self._wire(
+        created = self._wire(
             await _call(
                 self._core.create_namespaced_pod(self.namespace, pod, _request_timeout=TIMEOUT_SECONDS)
             )
         )
+        self._told("pods", [created])
+        return created
 
     async def delete_pod(self, name: str, uid: str) -> None:
         """Delete the Pod with this UID. :raises NotFoundError: it is gone already."""
@@ -202,13 +228,29 @@ class Kube:
         except AlreadyExistsError as error:  # 409: another UID has the name
             raise NotFoundError(str(error)) from error
 
+    async def ask(self, plural: str) -> None:
+        """Read one object of a kind, to know whether that can be done. :raises KubeError: it cannot."""
+        if plural == "pods":
+            await _call(
+                self._core.list_namespaced_pod(self.namespace, limit=1, _request_timeout=TIMEOUT_SECONDS)
+            )
+        else:
+            await _call(
+                self._objects.list_namespaced_custom_object(
+                    GROUP, VERSION, self.namespace, plural, limit=1, _request_timeout=TIMEOUT_SECONDS
+                )
+            )
+
+    def _told(self, plural: str, bodies: Iterable[Any]) -> None:
+        self.newest[plural] = max(self.newest.get(plural, 0), *map(version, bodies), 0)
+
     def _wire(self, found: Any) -> dict[str, Any]:
         """Return an object of the client's as the API spells it, as watches show it."""
         api: Any = self._api
         return dict(api.sanitize_for_serialization(found))
 
-    async def record(self, about: TaskEntry | PoolEntry, note: EventNote, reporter: str) -> None:
-        """Record an Event on a Task or an AgentPool (``events.k8s.io/v1``)."""
+    async def record(self, about: TaskEntry | PoolEntry | Reference, note: EventNote, reporter: str) -> None:
+        """Record an Event on an object (``events.k8s.io/v1``)."""
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
@@ -222,7 +264,7 @@ class Kube:
             "reportingInstance": reporter[:128],
             "regarding": {
                 "apiVersion": API_VERSION,
-                "kind": "Task" if isinstance(about, TaskEntry) else "AgentPool",
+                "kind": _kind(about),
                 "name": about.name,
                 "namespace": self.namespace,
                 "uid": about.uid,
@@ -233,6 +275,18 @@ class Kube:
                 "events.k8s.io", "v1", self.namespace, "events", body, _request_timeout=TIMEOUT_SECONDS
             )
         )
+
+
+def _kind(about: TaskEntry | PoolEntry | Reference) -> str:
+    match about:
+        case TaskEntry():
+            return "Task"
+        case PoolEntry():
+            return "AgentPool"
+        case Reference():
+            return about.kind
+        case _:
+            assert_never(about)
 
 
 async def _call(call: Awaitable[T]) -> T:

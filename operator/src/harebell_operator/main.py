@@ -19,6 +19,7 @@ from harebell_bus.errors import BusError, UnsupportedBrokerError
 from harebell_bus.process import JsonFormatter, configure_logging, until_told
 
 from . import watch
+from .adoption import Adoption
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
 from .broker import Broker
@@ -33,6 +34,7 @@ from .settings import Settings, SettingsError
 from .standings import Standings
 from .store import Store
 from .tasks import TaskReconciler
+from .watchdog import Watchdog
 from .web import serve
 from .workforce import Workforce
 from .workqueue import WorkQueue
@@ -58,7 +60,7 @@ async def run(settings: Settings) -> None:
         store = Store()
         # A replica that stands by is ready: the API beside it serves, and it could lead.
         state = State("the resources have not been read yet" if settings.lease is None else None)
-        web = await serve(settings.port, lambda: state.missing, store)
+        web = await serve(settings.port, lambda: state.dead, lambda: state.missing, store)
         try:
             work = partial(operate, settings, api, store, state)
             if settings.lease is None:
@@ -71,9 +73,15 @@ async def run(settings: Settings) -> None:
 
 @dataclass
 class State:
-    """What the readiness probe is told."""
+    """What the probes are told."""
 
     missing: str | None
+    watchdog: Watchdog | None = None
+
+    @property
+    def dead(self) -> str | None:
+        """Why only a restart can help, or None."""
+        return self.watchdog.problem if self.watchdog else None
 
 
 async def operate(settings: Settings, api: ApiClient, store: Store, state: State) -> None:
@@ -86,6 +94,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     announcement_queue: WorkQueue[str] = WorkQueue()
     pool_queue: WorkQueue[str] = WorkQueue()
     kube = Kube(api, settings.namespace)
+    watchdog = state.watchdog = Watchdog(kube, settings.watch_seconds)
     broker = Broker(settings.broker, settings.identity, record_heartbeats=settings.record_heartbeats)
     standings = Standings(store, announcement_queue, broker, _now)
     workforce = Workforce(store, broker, standings, _now, settings.offline_after)
@@ -131,11 +140,14 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     await resync.first()
     state.missing = None
     logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
+    adoption = Adoption(store, workforce, bus, kube, _now, settings.identity)
     async with asyncio.TaskGroup() as group:
         running = [
             group.create_task(broker.run(tasks.heard, agents.heard, bus.heard, on_connected), name="broker"),
             group.create_task(bus.run(), name="bus"),
             group.create_task(resync.run(), name="resync"),
+            group.create_task(watchdog.run(), name="watchdog"),
+            group.create_task(adoption.run(), name="adoption"),
             group.create_task(LaneKeeper(store, task_queue, broker, _now).run(), name="lanes"),
             *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
             *(group.create_task(agent_queue.work(agents.reconcile)) for _ in range(AGENT_WORKERS)),
@@ -146,7 +158,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
             *(group.create_task(pool_queue.work(pools.reconcile)) for _ in range(POOL_WORKERS)),
         ]
         await kopf.operator(
-            registry=watch.registry(tasks, agents, announcements, pools),
+            registry=watch.registry(tasks, agents, announcements, pools, watchdog),
             settings=watch.settings(),
             namespaces=[settings.namespace],
             # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
@@ -178,7 +190,7 @@ def main() -> None:
         "HAREBELL_AMQP_CA_FILE, HAREBELL_AMQP_CERT_FILE, HAREBELL_AMQP_KEY_FILE, "
         "HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), HAREBELL_OFFLINE_SECONDS (180), "
         "HAREBELL_RECORD_HEARTBEATS (false), HAREBELL_ARCHIVE (true), "
-        "HAREBELL_LEASE (none: the only replica), "
+        "HAREBELL_WATCH_SECONDS (120), HAREBELL_LEASE (none: the only replica), "
         "HAREBELL_POOL_AMQP_SECRET, HAREBELL_POOL_AMQP_CA_KEY, HAREBELL_POOL_AMQP_CA_SECRET and "
         "HAREBELL_POOL_AMQP_CERT_SECRET (none: templates bring the broker's URL), "
         "HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "

@@ -30,5 +30,15 @@ QUEUE_SECONDS = Histogram(
     "Seconds from the confirm of the message to the start of the attempt",
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000),
 )
+MISSED_BY_WATCH = Counter(
+    "harebell_missed_by_watch_total",
+    "Changes for whose absence a watch was called dead",
+    ["kind"],
+)
+ADOPTION = Gauge(
+    "harebell_adoption_tasks",
+    "What this operator found when it took over: Tasks adopted and lost, attempts fenced",
+    ["outcome"],
+)
 HISTORY_RECORDED = Gauge("harebell_history_recorded", "1 while the history takes every message")
 BROKER_CONNECTED = Gauge("harebell_broker_connected", "1 while connected to RabbitMQ")

@@ -31,6 +31,8 @@ class Settings(BaseModel):
     """Whether the history holds heartbeats too."""
     archive: bool = True
     """Whether there is to be an archiver."""
+    watch_seconds: Annotated[float, Field(gt=0)] = 120
+    """How long a watch may bring nothing of what the API server has; Kopf makes a silent one anew sooner."""
     lease: str | None = None
     """Name of the Lease that decides which of several replicas works; None: this is the only one."""
     pool_amqp_secret: str | None = None
@@ -68,6 +70,7 @@ class Settings(BaseModel):
             "offline_seconds": "HAREBELL_OFFLINE_SECONDS",
             "record_heartbeats": "HAREBELL_RECORD_HEARTBEATS",
             "archive": "HAREBELL_ARCHIVE",
+            "watch_seconds": "HAREBELL_WATCH_SECONDS",
             "lease": "HAREBELL_LEASE",
             "pool_amqp_secret": "HAREBELL_POOL_AMQP_SECRET",
             "pool_amqp_ca_key": "HAREBELL_POOL_AMQP_CA_KEY",

@@ -124,7 +124,8 @@ class TaskReconciler:
             # Deleted meanwhile: nothing to write, but whoever starts it now should not.
             self._broker.acknowledge([message])
             if isinstance(reply, Started):
-                order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, "the Task was deleted")
+                why = "the Task was deleted"
+                order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, why, fences=True)
                 self._broker.spawn(self._workforce.stop(reply.task, order))
             return
         entry.inbox.append(Delivery(reply, message))

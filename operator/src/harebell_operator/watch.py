@@ -17,6 +17,7 @@ from .announcements import AnnouncementReconciler
 from .decide.pod import TYPE_LABEL
 from .pools import PoolReconciler
 from .tasks import TaskReconciler
+from .watchdog import Watchdog
 
 
 def registry(
@@ -24,6 +25,7 @@ def registry(
     agents: AgentReconciler,
     announcements: AnnouncementReconciler,
     pools: PoolReconciler,
+    watchdog: Watchdog,
 ) -> kopf.OperatorRegistry:
     """Return the handlers, bound to the reconcilers."""
     handlers = kopf.OperatorRegistry()
@@ -37,6 +39,7 @@ def registry(
     @kopf.on.event(GROUP, VERSION, "tasks", registry=handlers)
     async def task(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
+        watchdog.seen("tasks", body)
         if event["type"] == "DELETED":
             tasks.deleted(body["metadata"]["uid"])
         else:
@@ -45,6 +48,7 @@ def registry(
     @kopf.on.event(GROUP, VERSION, "agents", registry=handlers)
     async def agent(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
+        watchdog.seen("agents", body)
         if event["type"] == "DELETED":
             agents.deleted(body["metadata"]["name"])
         else:
@@ -53,6 +57,7 @@ def registry(
     @kopf.on.event(GROUP, VERSION, "announcements", registry=handlers)
     async def announcement(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
+        watchdog.seen("announcements", body)
         if event["type"] == "DELETED":
             announcements.deleted(body["metadata"]["uid"])
         else:
@@ -61,6 +66,7 @@ def registry(
     @kopf.on.event(GROUP, VERSION, "agentpools", registry=handlers)
     async def pool(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
+        watchdog.seen("agentpools", body)
         if event["type"] == "DELETED":
             pools.deleted(body["metadata"]["uid"])
         else:
@@ -69,6 +75,7 @@ def registry(
     @kopf.on.event("", "v1", "pods", labels={TYPE_LABEL: kopf.PRESENT}, registry=handlers)
     async def pod(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
+        watchdog.seen("pods", body)
         ended = (body.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         if event["type"] == "DELETED" or ended:
             agents.pod_gone(body["metadata"]["uid"], body["metadata"]["name"])

@@ -9,15 +9,20 @@ from . import metrics
 from .store import Store
 
 
-async def serve(port: int, ready: Callable[[], str | None], store: Store) -> web.AppRunner:
-    """Start serving and return the runner to clean up. ``ready`` says what is missing, or None."""
+async def serve(
+    port: int, dead: Callable[[], str | None], missing: Callable[[], str | None], store: Store
+) -> web.AppRunner:
+    """Start serving and return the runner to clean up.
+
+    :param dead: Says why only a restart can help, or None.
+    :param missing: Says what is missing for the operator to be ready, or None.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        return _probed(dead())
 
     async def readyz(_: web.Request) -> web.Response:
-        missing = ready()
-        return web.Response(text=f"{missing or 'ok'}\n", status=503 if missing else 200)
+        return _probed(missing())
 
     async def scrape(_: web.Request) -> web.Response:
         metrics.TASKS.clear()
@@ -41,3 +46,7 @@ async def serve(port: int, ready: Callable[[], str | None], store: Store) -> web
     await runner.setup()
     await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104
     return runner
+
+
+def _probed(problem: str | None) -> web.Response:
+    return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)

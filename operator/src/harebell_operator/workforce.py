@@ -37,6 +37,8 @@ class Workforce:
         self._offline_after = offline_after
         self._started_at = clock()
         self._supply: dict[str, Supply] = {}
+        self.fenced: set[tuple[str, str, int]] | None = None
+        """While somebody counts them: agents, Tasks and numbers of attempts that were ordered to stop so."""
 
     def observe(self, entry: AgentEntry) -> AgentObservation:
         """Return what is known of an agent."""
@@ -100,6 +102,8 @@ class Workforce:
 
     async def stop(self, task: TaskRef, order: StopOrder) -> None:
         """Tell an agent to stop an attempt, if it can be told now."""
+        if order.fences and self.fenced is not None:
+            self.fenced.add((order.agent_id, task.uid, order.attempt))
         entry = self._store.agents.get(order.agent_id)
         if entry is None:
             logger.info("agent %s, unheard of, was not told to stop Task %s", order.agent_id, task.name)

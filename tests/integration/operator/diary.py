@@ -21,3 +21,11 @@ def hold(ctx: Context) -> None:
     """Keep the agent busy until the Task is cancelled."""
     while not ctx.cancelled:
         time.sleep(0.05)
+
+
+@agent.action("until")
+def until(ctx: Context, payload: dict[str, str]) -> None:
+    """Add the Task's name to the file, and go on until the file ``told`` exists."""
+    note(ctx)
+    while not ctx.cancelled and not Path(payload["told"]).exists():
+        time.sleep(0.5)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import aio_pika
@@ -46,6 +47,15 @@ def metric(port: int, sample: str) -> float:
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         found = re.search(rf"^{re.escape(sample)} (\S+)$", answer.read().decode(), re.MULTILINE)
     return float(found.group(1)) if found else 0
+
+
+def health(port: int) -> tuple[int, str]:
+    """Return what an operator's liveness probe is told: the status, and the words with it."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+            return answer.status, answer.read().decode().strip()
+    except HTTPError as error:
+        return error.code, error.read().decode().strip()
 
 
 async def dead_letters(amqp_url: str) -> set[str]:

@@ -19,7 +19,8 @@ def hear(draft: Draft, reply: Report) -> None:
         draft.stale += 1
         if isinstance(reply, Started):
             why = "the Task is finished" if draft.phase.terminal else "another attempt has taken its place"
-            draft.stop.append(StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, why))
+            order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, why, fences=True)
+            draft.stop.append(order)
         return
     if draft.status.attempt < reply.attempt:
         # Published by an operator that was gone before it could write so.

@@ -99,6 +99,8 @@ class StopOrder:
     attempt: int
     mode: CancelMode
     reason: str
+    fences: bool = False
+    """Whether the attempt is none that counts, and the agent only does not know."""
 
 
 @dataclass(frozen=True)
