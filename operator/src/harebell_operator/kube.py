@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,17 +17,24 @@ from harebell_crds import API_VERSION, GROUP, VERSION
 
 from .decide.observation import EventNote
 from .decide.pod import POOL_LABEL
-from .store import PoolEntry, TaskEntry
+from .store import AgentEntry, PoolEntry, TaskEntry
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 15.0
 PAGE = 500
 COMPONENT = "harebell-operator"
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+_KINDS = {TaskEntry: "Task", AgentEntry: "Agent", PoolEntry: "AgentPool"}
 
 
 def agent_labels(agent_type: str) -> dict[str, str]:
     """Return the labels of an Agent that the operator creates."""
-    return {"app.kubernetes.io/managed-by": COMPONENT, "harebell.dev/agent-type": agent_type}
+    return {_MANAGED_BY: COMPONENT, "harebell.dev/agent-type": agent_type}
+
+
+def made_here(labels: Mapping[str, str]) -> bool:
+    """Return whether an object with these labels was created by the operator."""
+    return labels.get(_MANAGED_BY) == COMPONENT
 
 
 class KubeError(Exception):
@@ -135,7 +142,7 @@ class Kube:
 
     async def create(self, plural: str, kind: str, name: str) -> dict[str, Any]:
         """Create an object of a kind whose spec says nothing. :raises AlreadyExistsError: there is one."""
-        metadata = {"name": name, "labels": {"app.kubernetes.io/managed-by": COMPONENT}}
+        metadata = {"name": name, "labels": {_MANAGED_BY: COMPONENT}}
         body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": {}}
         created: Any = await _call(
             self._objects.create_namespaced_custom_object(
@@ -207,8 +214,8 @@ class Kube:
         api: Any = self._api
         return dict(api.sanitize_for_serialization(found))
 
-    async def record(self, about: TaskEntry | PoolEntry, note: EventNote, reporter: str) -> None:
-        """Record an Event on a Task or an AgentPool (``events.k8s.io/v1``)."""
+    async def record(self, about: TaskEntry | AgentEntry | PoolEntry, note: EventNote, reporter: str) -> None:
+        """Record an Event on a Task, an Agent or an AgentPool (``events.k8s.io/v1``)."""
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
@@ -222,7 +229,7 @@ class Kube:
             "reportingInstance": reporter[:128],
             "regarding": {
                 "apiVersion": API_VERSION,
-                "kind": "Task" if isinstance(about, TaskEntry) else "AgentPool",
+                "kind": _KINDS[type(about)],
                 "name": about.name,
                 "namespace": self.namespace,
                 "uid": about.uid,
