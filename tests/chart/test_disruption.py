@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.chart.test_chart import CHART, VARIANTS, every_variant, of_kind, pods, render, run_helm
+from tests.support.chart import CHART, VARIANTS, every_variant, of_kind, pods, render, run_helm
 
 AGENTS = "bell-harebell-agent-"
 

@@ -140,6 +140,13 @@ def test_the_archiver_knows_broker_and_database(variant: str) -> None:
     assert (operator["HAREBELL_ARCHIVE"], operator["HAREBELL_RECORD_HEARTBEATS"]) == ("true", "false")
 
 
+@pytest.mark.parametrize(("given", "seconds"), [({}, "86400"), ({"agentTtlSeconds": 31536000}, "31536000")])
+def test_how_long_offline_agents_are_kept(given: dict[str, int], seconds: str) -> None:
+    resources = render({"operator": given})
+    env = environment(resources, "bell-harebell-operator/operator")
+    assert env["HAREBELL_AGENT_TTL_SECONDS"] == seconds
+
+
 def test_without_postgresql_there_is_no_archiver() -> None:
     resources = render({"postgresql": {"embedded": {"enabled": False}}})
     assert not [name for name in pods(resources) if "archiver" in name]

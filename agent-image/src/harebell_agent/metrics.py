@@ -43,6 +43,11 @@ class Metrics:
             "Whether an announcement keeps it from taking work.",
             registry=self.registry,
         )
+        self.consuming = Gauge(
+            "harebell_agent_consuming",
+            "Whether within the last minute the broker answered a loop that looks for work, or gave it some.",
+            registry=self.registry,
+        )
         self.superseded = Counter(
             "harebell_agent_superseded_messages",
             "Work messages dropped because a later one took their place.",

@@ -22,6 +22,7 @@ from harebell_bus.topology import HEARTBEATS_EXCHANGE
 
 from .announcements import Announcements
 from .backoff import backoff
+from .listening import Listening
 from .replies import Publishing
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Presence:
         current: Callable[[], tuple[CurrentTask, ...]],
         resources: Callable[[], Awaitable[Resources]],
         announcements: Announcements,
+        listening: Listening,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
@@ -57,6 +59,7 @@ class Presence:
         self._current = current
         self._resources = resources
         self._announcements = announcements
+        self._listening = listening
         self._now = now
         self._wake = asyncio.Event()
         self._queried = False
@@ -179,4 +182,6 @@ class Presence:
             pod=identity.pod,
             paused=self._announcements.paused.is_set(),
             acknowledged=self._announcements.acknowledged,
+            consuming=self._listening.consuming,
+            last_delivery_at=self._listening.last_delivery_at,
         )

@@ -17,6 +17,7 @@ from .agent import Agent
 from .announcements import Announcements
 from .errors import SettingsError
 from .inflight import InFlight
+from .listening import Listening
 from .metrics import Metrics
 from .outcome import StopCause
 from .presence import Identity, Presence
@@ -61,8 +62,14 @@ class Runtime:
             pod=settings.pod,
         )
         announcements = Announcements(agent.announcement_handler)
+        self._listening = Listening()
         self._presence = Presence(
-            identity, self._publisher, self._inflight.current, ResourceReader().read, announcements
+            identity,
+            self._publisher,
+            self._inflight.current,
+            ResourceReader().read,
+            announcements,
+            self._listening,
         )
         self._shutdown = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -82,10 +89,12 @@ class Runtime:
             self._worker,
             self._inflight,
             announcements,
+            self._listening,
             settings.concurrency,
         )
         self._link = Link(settings.broker, f"agent {settings.agent_id}")
         self._metrics.connected.set_function(lambda: self._link.connected)
+        self._metrics.consuming.set_function(lambda: bool(self._listening.consuming))
         self._metrics.paused.set_function(announcements.paused.is_set)
         self._metrics.ready.set_function(lambda: self.not_ready() is None)
         logger.info(
@@ -136,6 +145,7 @@ class Runtime:
             logger.info("shutting down: no more work is taken, %d in hand", len(self._inflight))
             self._shutdown.set()
             self._session.draining.set()
+            self._listening.end()
             return
         logger.info("shutting down at once")
         self._hurry.set()

@@ -17,6 +17,7 @@ from harebell_bus.topology import agent_queue_name, agent_topology
 
 from .announcements import Announcements
 from .inflight import InFlight
+from .listening import Listening
 from .outcome import StopCause
 from .presence import Presence
 from .worker import Permit, Worker
@@ -39,6 +40,7 @@ class Session:
         worker: Worker,
         inflight: InFlight,
         announcements: Announcements,
+        listening: Listening,
         slots: int,
     ) -> None:
         self._topology = agent_topology(agent_type, agent_id)
@@ -48,6 +50,7 @@ class Session:
         self._worker = worker
         self._inflight = inflight
         self._announcements = announcements
+        self._loops = listening
         self._slots = slots
         # Of the process, not of the connection: an attempt keeps its slot when the connection is lost.
         self._free = asyncio.Semaphore(slots)
@@ -132,7 +135,8 @@ class Session:
             if welcome is None:
                 continue
             self._presence.requeued.clear()
-            async with Lanes(connection, welcome.work_queues) as lanes:
+            heard = self._loops.answered
+            async with Lanes(connection, welcome.work_queues, answered=heard) as lanes:
                 await self._claims(lanes)
 
     async def _claims(self, lanes: Lanes) -> None:
@@ -144,6 +148,7 @@ class Session:
                 message = await self._next(lanes)
                 if message is None:
                     return
+                self._loops.delivered()
                 if self.draining.is_set() or self._announcements.paused.is_set():
                     await message.nack(requeue=True)
                     return

@@ -12,8 +12,9 @@ from .cache import Cache
 from .kube import Kind, TaskStore
 from .metrics import Metrics, MetricsMiddleware
 from .middleware import AccessLogMiddleware, BodyLimitMiddleware
+from .queues import Queues
 from .records import AgentRecord, TaskRecord
-from .routes import agents, probes, replay, stream, tasks
+from .routes import agents, probes, queues, replay, stream, tasks
 from .stream import Streams
 from .tasks import Tasks, task_aliases
 
@@ -54,7 +55,10 @@ def create_app(given: Dependencies) -> FastAPI:
         Kind.TASKS: given.task_cache,
         Kind.AGENTS: given.agent_cache,
     }
-    app.include_router(tasks.task_routes(service))
+    waiting = Queues(given.agent_cache.values)
+    given.task_cache.follow(waiting.changed)
+    app.include_router(tasks.task_routes(service, waiting))
+    app.include_router(queues.queue_routes(waiting))
     app.include_router(replay.replay_routes(service))
     app.include_router(agents.agent_routes(given.agent_cache))
     app.include_router(stream.stream_routes(Streams(service, given.metrics)))

@@ -56,6 +56,7 @@ class Cache(Generic[R]):
         self._records: dict[str, R] = {}
         self._aliases: dict[str, str] = {}
         self._subscriptions: dict[str, set[Subscription[R]]] = {}
+        self._followers: list[Callable[[R | None, R | None], None]] = []
         self._watched = 0
         self._heard: float | None = None
 
@@ -120,6 +121,15 @@ class Cache(Generic[R]):
         if record.version > self._watched:
             self._store(record)
 
+    def follow(self, follower: Callable[[R | None, R | None], None]) -> None:
+        """Have every change told, as the record before and after, None where there is none.
+
+        What is there already is told at once.
+        """
+        for record in self._records.values():
+            follower(None, record)
+        self._followers.append(follower)
+
     @contextmanager
     def subscribe(self, name: str) -> Iterator[Subscription[R]]:
         """Hear of the changes of one object."""
@@ -142,10 +152,17 @@ class Cache(Generic[R]):
         self._records[record.name] = record
         for alias in self._aliases_of(record):
             self._aliases[alias] = record.name
+        self._tell(old, record)
         self._publish(Change(record))
 
+    def _tell(self, before: R | None, after: R | None) -> None:
+        for follower in self._followers:
+            follower(before, after)
+
     def _drop(self, last: R) -> None:
-        self._unalias(self._records.pop(last.name))
+        known = self._records.pop(last.name)
+        self._unalias(known)
+        self._tell(known, None)
         self._publish(Change(last, deleted=True))
 
     def _unalias(self, record: R) -> None:

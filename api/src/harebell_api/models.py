@@ -268,6 +268,55 @@ class AgentDocument(_Document):
     node_name: Annotated[str | None, Field(description="Node it runs on.")]
     registered_at: Annotated[Time | None, Field(description="When it registered.")]
     last_heartbeat_time: Annotated[Time | None, Field(description="When it was last heard of.")]
+    last_delivery_time: Annotated[Time | None, Field(description="When it last received work.")]
+    conditions: Annotated[list[Condition], Field(description="Ready, Consuming, Drained.")]
+
+
+class QueuePlace(_Document):
+    """Where a Queued Task stands among those of its type."""
+
+    position: Annotated[int, Field(description="1: the next to be taken.")]
+    ahead: Annotated[int, Field(description="Tasks that are taken before it, as things are.")]
+    estimated_start_seconds: Annotated[
+        int | None,
+        Field(
+            description="In about how many seconds an agent starts it, by the mean run times of late. Null"
+            " where nobody can say: no agent takes work, or an action ahead has never succeeded."
+        ),
+    ]
+
+
+class TaskStatusDocument(TaskDocument):
+    """A Task, and where it stands while it waits."""
+
+    queue: Annotated[QueuePlace | None, Field(description="Its place; null unless it is Queued.")]
+
+
+class QueueAgents(_Document):
+    """The agents of a type that can be reached."""
+
+    online: Annotated[int, Field(description="How many there are.")]
+    idle: Annotated[int, Field(description="Those that take work and have room for some.")]
+    paused: Annotated[int, Field(description="Those that something keeps from taking work.")]
+    not_consuming: Annotated[int, Field(description="Those that do not listen for work though they should.")]
+
+
+class QueueDocument(_Document):
+    """What waits for agents of a type, and who is there."""
+
+    agent_type: Annotated[str, Field(description="Type of agent.")]
+    waiting: Annotated[dict[Priority, int], Field(description="Queued Tasks, by priority.")]
+    running: Annotated[int, Field(description="Running Tasks.")]
+    oldest_waiting_seconds: Annotated[
+        float | None, Field(description="How long the oldest Queued Task has waited; null: none does.")
+    ]
+    agents: QueueAgents
+
+
+class QueueList(_Document):
+    """Every queue, by type of agent."""
+
+    items: Annotated[list[QueueDocument], Field(description="The queues.")]
 
 
 class TaskPage(_Document):

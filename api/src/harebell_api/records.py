@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from harebell_crds.agent import AgentPhase
+from harebell_crds.agent import AgentCondition, AgentPhase
 from harebell_crds.task import DEFAULT_PERSISTENCE, Priority, TaskPhase
 
 from .kube import Object
@@ -38,6 +38,11 @@ class TaskRecord(Record):
     phase: str
     cancel: str | None
     labels: Mapping[str, str]
+    action: str
+    agent_name: str | None
+    queued_at: str | None
+    started_at: str | None
+    completed_at: str | None
 
     @property
     def finished(self) -> bool:
@@ -51,6 +56,23 @@ class AgentRecord(Record):
 
     agent_type: str
     status: str
+    capacity: int
+    load: int
+    """Tasks it works on."""
+    paused: bool
+    """Whether something keeps it from taking work, also while it finishes some."""
+    deaf: bool
+    """Whether it is known not to listen for work though it should."""
+
+    @property
+    def online(self) -> bool:
+        """Whether it can be reached."""
+        return self.status != AgentPhase.OFFLINE
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether it takes work when it has room for some."""
+        return self.online and not self.paused and not self.deaf
 
 
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -72,6 +94,11 @@ def task_record(task: Object) -> TaskRecord:
         phase=intern(document["phase"]),
         cancel=document["cancel"],
         labels={intern(label): intern(value) for label, value in document["labels"].items()} or _NO_LABELS,
+        action=intern(document["action"]),
+        agent_name=document["agentName"],
+        queued_at=document["queuedAt"],
+        started_at=document["startedAt"],
+        completed_at=document["completedAt"],
     )
 
 
@@ -85,6 +112,12 @@ def agent_record(agent: Object) -> AgentRecord:
         body=to_json(document),
         agent_type=document["type"],
         status=document["status"],
+        capacity=document["capacity"] or 1,
+        load=len(document["currentTasks"]),
+        paused=(document["reason"] or "").startswith(("Paused", "Draining")),
+        deaf=any(
+            c["type"] == AgentCondition.CONSUMING and c["status"] == "False" for c in document["conditions"]
+        ),
     )
 
 
@@ -149,4 +182,6 @@ def agent_document(agent: Object) -> dict[str, Any]:
         "nodeName": status.get("nodeName"),
         "registeredAt": status.get("registeredAt"),
         "lastHeartbeatTime": status.get("lastHeartbeatTime"),
+        "lastDeliveryTime": status.get("lastDeliveryTime"),
+        "conditions": status.get("conditions") or [],
     }

@@ -39,12 +39,20 @@ class Lanes:
     """
 
     def __init__(
-        self, connection: AbstractConnection, names: Sequence[str], check_seconds: float = CHECK_SECONDS
+        self,
+        connection: AbstractConnection,
+        names: Sequence[str],
+        check_seconds: float = CHECK_SECONDS,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
-        """``names`` of the queues, the most urgent first."""
+        """``names`` of the queues, the most urgent first.
+
+        :param answered: Called whenever the broker answered for a queue, so at every renewal at least.
+        """
         self._connection = connection
         self.names = tuple(names)
         self._check_seconds = check_seconds
+        self._answered = answered
         self._queues: dict[str, AbstractQueue] = {}
         # Of all renewals: one forgotten would hold its channel's only place for good.
         self._arrived: dict[str, AbstractIncomingMessage] = {}
@@ -182,6 +190,8 @@ class Lanes:
                 raise answer
             else:
                 done[name] = answer
+        if done:
+            self._answered()
         return done
 
     def _lost(self, name: str, error: BaseException) -> None:

@@ -207,6 +207,12 @@ class Heartbeat(Envelope):
     """Whether it takes no new work because it was told so."""
     acknowledged: tuple[str, ...] = ()
     """UIDs of the announcements in force that it was told of, and keeps to."""
+    consuming: bool | None = None
+    """Whether within the last minute the broker answered one of its loops that look for work, or gave it
+    some. False is as it should be while it is paused or has as many Tasks as it can take. Null: it does not
+    say, as while it shuts down."""
+    last_delivery_at: AwareDatetime | None = None
+    """When this process last received a message with work."""
 
 
 # ---- archiver to operator ----------------------------------------------------------------------------------

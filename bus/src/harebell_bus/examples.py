@@ -74,6 +74,8 @@ EXAMPLES: tuple[Message, ...] = (
         started_at=_AT,
         at=_AT,
         actions=("echo", "text.stats"),
+        consuming=True,
+        last_delivery_at=_AT,
         current_tasks=(CurrentTask(task=_TASK, attempt=1),),
         resources=Resources(
             cpu=Cpu(cores=4, utilization_percent=35),

@@ -123,7 +123,9 @@ class AgentStatus(Model):
         None
     )
     reason: Annotated[str | None, Field(description="Why it is in this phase, as one CamelCase word.")] = None
-    conditions: Annotated[tuple[Condition, ...], NullIsEmpty, Field(description="Ready, Drained.")] = ()
+    conditions: Annotated[
+        tuple[Condition, ...], NullIsEmpty, Field(description="Ready, Consuming, Drained.")
+    ] = ()
     instance: Annotated[str | None, Field(description="Start of the agent's process, by its own id.")] = None
     version: Annotated[str | None, Field(description="Version of the agent's software.")] = None
     registered_at: Annotated[Time | None, Field(description="When this instance registered.")] = None

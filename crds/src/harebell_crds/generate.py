@@ -92,6 +92,7 @@ RESOURCES = (
             Column("CPU", ".status.summary.cpu"),
             Column("GPU-Mem", ".status.summary.gpuMemory"),
             Column("Last-Heartbeat", ".status.lastHeartbeatTime", "date"),
+            Column("Consuming", ".status.conditions[?(@.type=='Consuming')].status", priority=1),
             Column("Node", ".status.nodeName", priority=1),
             Column("Version", ".status.version", priority=1),
             _AGE,

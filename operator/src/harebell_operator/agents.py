@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,12 +16,14 @@ from . import metrics
 from .broker import Broker
 from .commands import send_welcome
 from .decide.agent import decide, is_offline, left
+from .decide.consuming import deaf_since
+from .decide.expiry import Remains, delete_at
 from .decide.fencing import is_stale
 from .decide.lanes import newest_message
-from .decide.observation import StopOrder
+from .decide.observation import EventNote, StopOrder
 from .decide.pool import NOTICE_SECONDS
-from .decide.standing import ordered
-from .kube import AlreadyExistsError, Kube, agent_labels
+from .decide.standing import OrderKind, ordered
+from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, agent_labels, made_here
 from .reconciling import RETRY_SECONDS, take_step
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
@@ -49,6 +51,8 @@ class AgentReconciler:
         workforce: Workforce,
         clock: Callable[[], datetime],
         heartbeat_seconds: float,
+        ttl: timedelta | None,
+        identity: str,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -60,6 +64,8 @@ class AgentReconciler:
         self._workforce = workforce
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
+        self._ttl = ttl
+        self._identity = identity
         self._started_at = clock()
 
     # ---- what is observed ----------------------------------------------------------------------------
@@ -85,6 +91,8 @@ class AgentReconciler:
                 last_seen=self._started_at,
                 tasks_changed_at=self._started_at,
                 labels=dict(meta.get("labels") or {}),
+                uid=meta["uid"],
+                owned=bool(meta.get("ownerReferences")),
             )
             self._store.agents[entry.name] = entry
             self._queue.add(entry.name)
@@ -107,6 +115,7 @@ class AgentReconciler:
     def _there(self, entry: AgentEntry, body: dict[str, Any]) -> None:
         """Take in that a known agent's resource exists, and what its spec asks."""
         meta = body["metadata"]
+        entry.uid, entry.owned = meta["uid"], bool(meta.get("ownerReferences"))
         if not entry.exists or entry.generation != meta["generation"]:
             try:
                 spec = AgentSpec.model_validate(body["spec"])
@@ -167,6 +176,7 @@ class AgentReconciler:
         if restarted:
             entry.told = None
         entry.heartbeat, entry.last_seen = beat, now
+        entry.deaf_since = deaf_since(beat, now, None if restarted else entry.deaf_since)
         entry.gone = "Left" if left(beat) else None
         tasks = {
             t.task.uid: CurrentTask(
@@ -279,8 +289,42 @@ class AgentReconciler:
             if decision.status.phase != entry.status.phase:
                 logger.info("agent %s is %s (%s)", entry.name, decision.status.phase, decision.status.reason)
             entry.status = decision.status
+            for note in decision.events:
+                await self._record(entry, note)
+        if entry.gone is not None:  # and was not heard of while its status was written
+            await self._expire(entry, now)
         if decision.wake_at is not None:
             self._queue.add_after(entry.name, (decision.wake_at - now).total_seconds())
+
+    async def _expire(self, entry: AgentEntry, now: datetime) -> None:
+        """Delete the resource of an agent that has been offline for too long, or say when to look again."""
+        observed = self._workforce.observe(entry)
+        remains = Remains(
+            status=entry.status,
+            made_here=made_here(entry.labels),
+            owned=entry.owned,
+            paused=entry.order is not None and entry.order.kind is OrderKind.PAUSE,
+            has_tasks=any(self._store.tasks_of(entry.name)),
+            hearing_since=observed.hearing_since,
+            offline_after=observed.offline_after,
+        )
+        due = delete_at(remains, self._ttl, now)
+        if due is None:
+            return
+        if now < due:
+            self._queue.add_after(entry.name, (due - now).total_seconds())
+            return
+        logger.info("agent %s has been offline for too long; its Agent is deleted", entry.name)
+        try:
+            await self._kube.delete("agents", entry.name, entry.uid)
+        except NotFoundError:
+            logger.debug("the Agent %s was deleted already", entry.name)
+
+    async def _record(self, entry: AgentEntry, note: EventNote) -> None:
+        try:
+            await self._kube.record(entry, note, self._identity)
+        except KubeError as error:
+            logger.warning("Event %s of Agent %s was not recorded: %s", note.reason, entry.name, error)
 
     async def _create(self, entry: AgentEntry) -> None:
         pod = entry.heartbeat.pod if entry.heartbeat else None

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +18,13 @@ from harebell_crds import API_VERSION, GROUP, VERSION
 
 from .decide.observation import EventNote
 from .decide.pod import POOL_LABEL, TYPE_LABEL
-from .store import PoolEntry, TaskEntry
+from .store import AgentEntry, PoolEntry, TaskEntry
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 15.0
 PAGE = 500
 COMPONENT = "harebell-operator"
+_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 def version(body: Any) -> int:
@@ -34,7 +35,12 @@ def version(body: Any) -> int:
 
 def agent_labels(agent_type: str) -> dict[str, str]:
     """Return the labels of an Agent that the operator creates."""
-    return {"app.kubernetes.io/managed-by": COMPONENT, "harebell.dev/agent-type": agent_type}
+    return {_MANAGED_BY: COMPONENT, "harebell.dev/agent-type": agent_type}
+
+
+def made_here(labels: Mapping[str, str]) -> bool:
+    """Return whether an object with these labels was created by the operator."""
+    return labels.get(_MANAGED_BY) == COMPONENT
 
 
 class KubeError(Exception):
@@ -155,7 +161,7 @@ class Kube:
 
     async def create(self, plural: str, kind: str, name: str) -> dict[str, Any]:
         """Create an object of a kind whose spec says nothing. :raises AlreadyExistsError: there is one."""
-        metadata = {"name": name, "labels": {"app.kubernetes.io/managed-by": COMPONENT}}
+        metadata = {"name": name, "labels": {_MANAGED_BY: COMPONENT}}
         body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": {}}
         created: Any = await _call(
             self._objects.create_namespaced_custom_object(
@@ -249,7 +255,9 @@ class Kube:
         api: Any = self._api
         return dict(api.sanitize_for_serialization(found))
 
-    async def record(self, about: TaskEntry | PoolEntry | Reference, note: EventNote, reporter: str) -> None:
+    async def record(
+        self, about: TaskEntry | AgentEntry | PoolEntry | Reference, note: EventNote, reporter: str
+    ) -> None:
         """Record an Event on an object (``events.k8s.io/v1``)."""
         body = {
             "apiVersion": "events.k8s.io/v1",
@@ -277,10 +285,12 @@ class Kube:
         )
 
 
-def _kind(about: TaskEntry | PoolEntry | Reference) -> str:
+def _kind(about: TaskEntry | AgentEntry | PoolEntry | Reference) -> str:
     match about:
         case TaskEntry():
             return "Task"
+        case AgentEntry():
+            return "Agent"
         case PoolEntry():
             return "AgentPool"
         case Reference():

@@ -109,6 +109,8 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         workforce,
         _now,
         settings.heartbeat_seconds,
+        settings.agent_ttl,
+        settings.identity,
     )
     tasks = TaskReconciler(store, task_queue, kube, broker, agents, workforce, _now, settings.identity)
     announcements = AnnouncementReconciler(
@@ -189,6 +191,7 @@ def main() -> None:
         epilog="Settings come from the environment: HAREBELL_AMQP_URL or HAREBELL_AMQP_URL_FILE, "
         "HAREBELL_AMQP_CA_FILE, HAREBELL_AMQP_CERT_FILE, HAREBELL_AMQP_KEY_FILE, "
         "HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), HAREBELL_OFFLINE_SECONDS (180), "
+        "HAREBELL_AGENT_TTL_SECONDS (86400; 0: never), "
         "HAREBELL_RECORD_HEARTBEATS (false), HAREBELL_ARCHIVE (true), "
         "HAREBELL_WATCH_SECONDS (120), HAREBELL_LEASE (none: the only replica), "
         "HAREBELL_POOL_AMQP_SECRET, HAREBELL_POOL_AMQP_CA_KEY, HAREBELL_POOL_AMQP_CA_SECRET and "

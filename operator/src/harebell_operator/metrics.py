@@ -20,6 +20,9 @@ UNREADABLE = Counter(
 )
 HEARTBEATS = Counter("harebell_heartbeats_total", "Heartbeats consumed", ["reason"])
 AGENTS = Gauge("harebell_agents", "Agents by type and phase", ["agent_type", "phase"])
+AGENTS_NOT_CONSUMING = Gauge(
+    "harebell_agents_not_consuming", "Agents that do not listen for work though they should", ["agent_type"]
+)
 TASKS = Gauge("harebell_tasks", "Tasks by phase", ["phase"])
 QUEUE_DEPTH = Gauge("harebell_queue_depth", "Tasks that wait for an agent, by type", ["agent_type"])
 POOL_REPLICAS = Gauge(

@@ -27,6 +27,8 @@ class Settings(BaseModel):
     namespace: Annotated[str, Field(min_length=1)]
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 60
     offline_seconds: Annotated[float, Field(gt=0)] = 180
+    agent_ttl_seconds: Annotated[float, Field(ge=0)] = 86400
+    """How long an Agent that is offline is kept; 0: for good."""
     record_heartbeats: bool = False
     """Whether the history holds heartbeats too."""
     archive: bool = True
@@ -50,6 +52,11 @@ class Settings(BaseModel):
         return timedelta(seconds=self.offline_seconds)
 
     @property
+    def agent_ttl(self) -> timedelta | None:
+        """How long an Agent that is offline is kept; None: for good."""
+        return timedelta(seconds=self.agent_ttl_seconds) if self.agent_ttl_seconds else None
+
+    @property
     def pool_credentials(self) -> Credentials | None:
         """Where the Pods of AgentPools get the broker's URL from; None: their templates say."""
         if self.pool_amqp_secret is None:
@@ -68,6 +75,7 @@ class Settings(BaseModel):
             "namespace": "HAREBELL_NAMESPACE",
             "heartbeat_seconds": "HAREBELL_HEARTBEAT_SECONDS",
             "offline_seconds": "HAREBELL_OFFLINE_SECONDS",
+            "agent_ttl_seconds": "HAREBELL_AGENT_TTL_SECONDS",
             "record_heartbeats": "HAREBELL_RECORD_HEARTBEATS",
             "archive": "HAREBELL_ARCHIVE",
             "watch_seconds": "HAREBELL_WATCH_SECONDS",

@@ -9,8 +9,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from harebell_bus.envelopes import Heartbeat
 from harebell_bus.lanes import Lane
-from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
+from harebell_crds.agent import AgentCondition, AgentPhase, AgentStatus, CurrentTask
 from harebell_crds.announcement import AnnouncementSpec, AnnouncementStatus
+from harebell_crds.conditions import ConditionStatus, find_condition
 from harebell_crds.pool import AgentPoolSpec, AgentPoolStatus
 from harebell_crds.task import Priority, TaskPhase, TaskSpec, TaskStatus
 
@@ -97,6 +98,12 @@ class AgentEntry:
     """What this process of it was last told to keep to, and when."""
     order: Order | None = None
     """What the spec asks of it."""
+    uid: str = ""
+    """Of its resource; empty while that is not known."""
+    owned: bool = False
+    """Whether its resource has an owner."""
+    deaf_since: datetime | None = None
+    """Since when its heartbeats have said that it does not listen for work though it should."""
 
     @property
     def instance(self) -> str | None:
@@ -233,3 +240,11 @@ class Store:
     def agent_phases(self) -> Counter[tuple[str, str]]:
         """Count Agents by type and phase."""
         return Counter((a.agent_type, a.status.phase or AgentPhase.OFFLINE) for a in self.agents.values())
+
+    def deaf_agents(self) -> Counter[str]:
+        """Count Agents that do not listen for work though they should, by type; 0 for types without."""
+        counts = Counter({a.agent_type: 0 for a in self.agents.values()})
+        for agent in self.agents.values():
+            consuming = find_condition(agent.status.conditions, AgentCondition.CONSUMING)
+            counts[agent.agent_type] += consuming is not None and consuming.status == ConditionStatus.FALSE
+        return counts

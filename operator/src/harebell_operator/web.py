@@ -31,6 +31,9 @@ async def serve(
         metrics.AGENTS.clear()
         for (kind, phase), count in store.agent_phases().items():
             metrics.AGENTS.labels(kind, str(phase)).set(count)
+        metrics.AGENTS_NOT_CONSUMING.clear()
+        for kind, count in store.deaf_agents().items():
+            metrics.AGENTS_NOT_CONSUMING.labels(kind).set(count)
         metrics.QUEUE_DEPTH.clear()
         for kind, depth in store.queue_depths().items():
             metrics.QUEUE_DEPTH.labels(kind).set(depth)

@@ -9,6 +9,7 @@ from harebell_bus.envelopes import TaskRef
 from .broker import Broker
 from .commands import send_stop
 from .decide.agent import AgentObservation, is_offline
+from .decide.consuming import is_deaf
 from .decide.observation import Sighting, StopOrder, Supply
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
@@ -54,6 +55,7 @@ class Workforce:
             hearing_since=self._broker.hearing_since,
             paused_by=self._standings.of(entry).paused_by,
             order=entry.order,
+            deaf_since=entry.deaf_since,
         )
 
     def changed(self, agent_type: str) -> None:
@@ -91,13 +93,18 @@ class Workforce:
             by = {e.name: self._standings.of(e).paused_by for e in online}
             # Those that say so and those that are being told: neither is about to take work.
             paused = {e.name for e in online if by[e.name] or (e.heartbeat and e.heartbeat.paused)}
+            deaf = {
+                e.name
+                for e in online
+                if e.name not in paused and is_deaf(e.deaf_since, e.last_seen, self._offline_after)
+            }
             idle = [
                 e
                 for e in online
-                if e.name not in paused and e.heartbeat and len(e.tasks) < e.heartbeat.capacity
+                if e.name not in paused | deaf and e.heartbeat and len(e.tasks) < e.heartbeat.capacity
             ]
             names = tuple(sorted({name for names in by.values() for name in names}))
-            found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names)
+            found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names, len(deaf))
         return found
 
     async def stop(self, task: TaskRef, order: StopOrder) -> None:

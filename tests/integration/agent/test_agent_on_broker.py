@@ -54,6 +54,10 @@ async def test_work_is_begun_told_of_and_done(operator: Operator, agent_url: str
         task = await operator.dispatch("quick", {"a": [1, None]})
         assert (await operator.outcome(task, Succeeded)).result == {"a": [1, None]}
 
+        await operator.query_all()
+        await operator.hears("that it listens", lambda: operator.heartbeats[-1].consuming)
+        assert operator.heartbeats[-1].last_delivery_at
+
         task = await operator.dispatch("slow", {"seconds": 1.2})
         await operator.outcome(task, Succeeded)
         percents = [r.percent for r in operator.replies if isinstance(r, Progressed) and r.task == task]

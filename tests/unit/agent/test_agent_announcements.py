@@ -11,6 +11,7 @@ import pytest
 from harebell_agent import Agent, Announcement
 from harebell_agent.announcements import Announcements
 from harebell_agent.errors import SettingsError
+from harebell_agent.listening import Listening
 from harebell_agent.presence import Identity, Presence
 from harebell_bus.codec import decode_command, encode
 from harebell_bus.envelopes import Heartbeat, HeartbeatReason, Resources, Standing, Welcome
@@ -39,7 +40,8 @@ def presence_of(desk: Desk, announcements: Announcements) -> Presence:
     async def resources() -> Resources:
         return Resources()
 
-    return Presence(IDENTITY, desk.broker, desk.inflight.current, resources, announcements, lambda: NOW)
+    current, loops = desk.inflight.current, Listening()
+    return Presence(IDENTITY, desk.broker, current, resources, announcements, loops, lambda: NOW)
 
 
 async def test_what_is_in_force_is_acknowledged_and_what_is_over_forgotten() -> None:

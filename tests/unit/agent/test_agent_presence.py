@@ -11,6 +11,7 @@ from harebell_agent import presence as module
 from harebell_agent.announcements import Announcements
 from harebell_agent.backoff import backoff
 from harebell_agent.invoke import Stop
+from harebell_agent.listening import Listening
 from harebell_agent.outcome import StopCause
 from harebell_agent.presence import Identity, Presence
 from harebell_agent.session import Session
@@ -35,12 +36,15 @@ def welcome(seconds: float = 3600, queue: str = "harebell.work.text", instance: 
     return Welcome(instance=instance, work_queues=(queue,), heartbeat_seconds=seconds)
 
 
-def made(desk: Desk, announcements: Announcements | None = None) -> Presence:
+def made(
+    desk: Desk, announcements: Announcements | None = None, listening: Listening | None = None
+) -> Presence:
     async def resources() -> Resources:
         return Resources(gpus=())
 
     told = announcements or Announcements()
-    return Presence(IDENTITY, desk.broker, desk.inflight.current, resources, told, lambda: NOW)
+    loops = listening or Listening()
+    return Presence(IDENTITY, desk.broker, desk.inflight.current, resources, told, loops, lambda: NOW)
 
 
 @asynccontextmanager
@@ -134,7 +138,8 @@ async def test_commands_are_obeyed(mode: CancelMode) -> None:
     desk = Desk()
     presence = made(desk)
     publisher: Any = desk.broker
-    session = Session("text", ME.id, publisher, presence, desk.worker, desk.inflight, Announcements(), 1)
+    told, loops = Announcements(), Listening()
+    session = Session("text", ME.id, publisher, presence, desk.worker, desk.inflight, told, loops, 1)
     attempt = desk.inflight.add(work())
     assert attempt
     session.obey(CancelTask(task=TASK, attempt=2, mode=mode, reason="another attempt"))

@@ -97,6 +97,7 @@ def test_operations_have_stable_ids(openapi: dict[str, Any]) -> None:
         "/api/v1/replay/{task_id}": "replayTask",
         "/api/v1/replay": "replayTasks",
         "/api/v1/agents": "listAgents",
+        "/api/v1/queues": "listQueues",
     }
 
 

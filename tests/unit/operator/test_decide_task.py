@@ -28,7 +28,8 @@ from harebell_operator.decide.observation import (
     TaskObservation,
     Undelivered,
 )
-from harebell_operator.decide.task import BROKER_DOWN, DEADLINE_GRACE, decide
+from harebell_operator.decide.pending import BROKER_AWAY
+from harebell_operator.decide.task import DEADLINE_GRACE, decide
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 REF = TaskRef(namespace="ns", name="t", uid="uid-1")
@@ -109,7 +110,7 @@ class TestPublishing:
         assert decision.status.reason == "BrokerUnreachable"
         started = find_condition(decision.status.conditions, "Started")
         assert started
-        assert (started.status, started.message) == (ConditionStatus.FALSE, BROKER_DOWN)
+        assert (started.status, started.message) == (ConditionStatus.FALSE, BROKER_AWAY.message)
         assert decide(observed(decision.status), at(60)).publish
 
     @pytest.mark.parametrize(
@@ -120,6 +121,10 @@ class TestPublishing:
             (Supply(online=3, idle=1), "WaitingForAgent"),
             (Supply(online=3, idle=0, paused=2), "AgentsBusy"),
             (Supply(online=3, idle=0, paused=3), "AgentsPaused"),
+            (Supply(online=3, idle=1, deaf=2), "WaitingForAgent"),
+            (Supply(online=3, idle=0, deaf=2), "AgentsBusy"),
+            (Supply(online=3, idle=0, deaf=3), "AgentsNotConsuming"),
+            (Supply(online=3, idle=0, paused=1, deaf=2), "AgentsNotConsuming"),
         ],
     )
     def test_a_queued_task_says_why_it_waits(self, supply: Supply, reason: str) -> None:

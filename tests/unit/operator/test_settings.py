@@ -1,5 +1,7 @@
 """The operator's environment: defaults, and complaints that name the variable."""
 
+from datetime import timedelta
+
 import pytest
 
 from harebell_operator.decide.pod import Credentials
@@ -12,6 +14,11 @@ def test_defaults() -> None:
     settings = Settings.from_environment(ENOUGH)
     assert (settings.heartbeat_seconds, settings.offline_seconds) == (60, 180)
     assert (settings.port, settings.lease) == (9090, None)
+    assert settings.agent_ttl == timedelta(days=1)
+
+
+def test_agents_can_be_kept_for_good() -> None:
+    assert Settings.from_environment(ENOUGH | {"HAREBELL_AGENT_TTL_SECONDS": "0"}).agent_ttl is None
 
 
 def test_where_agents_of_pools_get_their_credentials() -> None:
@@ -36,6 +43,7 @@ def test_where_agents_of_pools_get_their_credentials() -> None:
         ({"HAREBELL_HEARTBEAT_SECONDS": "often"}, "HAREBELL_HEARTBEAT_SECONDS"),
         ({"HAREBELL_HEARTBEAT_SECONDS": "0"}, "HAREBELL_HEARTBEAT_SECONDS"),
         ({"HAREBELL_OFFLINE_SECONDS": "60"}, "HAREBELL_OFFLINE_SECONDS"),
+        ({"HAREBELL_AGENT_TTL_SECONDS": "-1"}, "HAREBELL_AGENT_TTL_SECONDS"),
         ({"HAREBELL_PORT": "65536"}, "HAREBELL_PORT"),
     ],
 )

@@ -1,6 +1,7 @@
 """Answers put together from documents that are JSON text already."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -17,3 +18,8 @@ def page_body(items: Iterable[bytes], **members: str | None) -> bytes:
     """Return ``{"items": [...], ...members}``."""
     rest = b"".join(b"," + to_json(name) + b":" + to_json(value) for name, value in members.items())
     return b'{"items":[' + b",".join(items) + b"]" + rest + b"}"
+
+
+def with_member(document: bytes, name: str, value: Any) -> bytes:
+    """Return a JSON object, which has members already, with one more."""
+    return document[:-1] + b"," + to_json(name) + b":" + to_json(value) + b"}"

@@ -13,14 +13,16 @@ from harebell_api.models import (
     TaskDocument,
     TaskPage,
     TaskQuery,
+    TaskStatusDocument,
 )
 from harebell_api.openapi import problems
 from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import CursorError, TaskFilter, decode_cursor, encode_cursor, newest
+from harebell_api.queues import Queues
 from harebell_api.selector import parse_selector
 from harebell_api.tasks import Tasks
 
-from .answers import json_answer, page_body
+from .answers import json_answer, page_body, with_member
 
 TaskId = Annotated[str, Path(description="Name of the Task, or its UID.")]
 IdempotencyKey = Annotated[
@@ -40,7 +42,7 @@ _REPLAYED = {
 }
 
 
-def task_routes(tasks: Tasks) -> APIRouter:
+def task_routes(tasks: Tasks, queues: Queues) -> APIRouter:
     """Return the routes of Tasks."""
     router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
@@ -66,11 +68,12 @@ def task_routes(tasks: Tasks) -> APIRouter:
         "/status/{task_id}",
         operation_id="getTask",
         summary="Read the status of a Task",
-        response_model=TaskDocument,
+        response_model=TaskStatusDocument,
         responses=problems(404, 503),
     )
     async def status(task_id: TaskId) -> Response:
-        return json_answer((await tasks.find(task_id)).body)
+        task = await tasks.find(task_id)
+        return json_answer(with_member(task.body, "queue", queues.place(task)))
 
     @router.get(
         "/tasks",

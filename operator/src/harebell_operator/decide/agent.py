@@ -15,8 +15,10 @@ from harebell_crds.agent import (
     Resources,
     Summary,
 )
-from harebell_crds.conditions import Condition, ConditionStatus, set_condition
+from harebell_crds.conditions import Condition, ConditionStatus, find_condition, set_condition
 
+from .consuming import consumption, is_deaf, stopped_event
+from .observation import EventNote
 from .standing import Order, OrderKind
 
 BUSY_SETTLES = timedelta(seconds=1)
@@ -46,6 +48,8 @@ class AgentObservation:
     """Names of what keeps it from taking work."""
     order: Order | None = None
     """What its spec asks of it."""
+    deaf_since: datetime | None = None
+    """Since when its heartbeats have said that it does not listen for work though it should."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class AgentDecision:
     status: AgentStatus
     write: bool
     wake_at: datetime | None
+    events: tuple[EventNote, ...] = ()
+    """To be recorded when the status is written."""
 
 
 def is_offline(obs: AgentObservation, now: datetime) -> str | None:
@@ -97,7 +103,13 @@ def decide(obs: AgentObservation, now: datetime) -> AgentDecision:
     figures = status.last_heartbeat_time != obs.status.last_heartbeat_time
     returned = obs.status.phase in (None, AgentPhase.OFFLINE) or status.instance != obs.status.instance
     write = news and (figures or returned or now >= settled)
-    return AgentDecision(status, write=write, wake_at=settled if news and not write else _due(obs))
+    before, after = (find_condition(s.conditions, AgentCondition.CONSUMING) for s in (obs.status, status))
+    return AgentDecision(
+        status,
+        write=write,
+        wake_at=settled if news and not write else _due(obs),
+        events=stopped_event(before, after) if write else (),
+    )
 
 
 def _presence(obs: AgentObservation, beat: Heartbeat) -> tuple[AgentPhase, str, str]:
@@ -134,6 +146,16 @@ def _drained(obs: AgentObservation, why_offline: str | None) -> tuple[ConditionS
     return ConditionStatus.TRUE, "NoTasksLeft", "it takes nothing new, and has finished what it did"
 
 
+def _consuming(obs: AgentObservation, why_offline: str | None) -> tuple[ConditionStatus, str, str] | None:
+    """Return whether the agent listens for work, and why; None: nothing is known."""
+    known = find_condition(obs.status.conditions, AgentCondition.CONSUMING)
+    if why_offline is not None:
+        text = "whether it listens for work is not known"
+        return (ConditionStatus.UNKNOWN, why_offline, text) if known else None
+    deaf = is_deaf(obs.deaf_since, obs.last_seen, obs.offline_after)
+    return consumption(obs.heartbeat, deaf=deaf, doubtful=obs.deaf_since is not None, known=known)
+
+
 _EXPLAIN = {
     "HeartbeatMissed": "no heartbeat within the time allowed",
     "PodGone": "its Pod was deleted or has ended",
@@ -153,6 +175,12 @@ def _described(obs: AgentObservation) -> AgentStatus:
             "version": beat.software_version,
             "registered_at": beat.started_at.replace(microsecond=0),
             "last_heartbeat_time": obs.last_seen.replace(microsecond=0),
+            # Not known to a process that has received none yet, but to the one before.
+            "last_delivery_time": (
+                beat.last_delivery_at.replace(microsecond=0)
+                if beat.last_delivery_at
+                else obs.status.last_delivery_time
+            ),
             "pod_name": beat.pod.name if beat.pod else None,
             "node_name": beat.pod.node_name if beat.pod else None,
             "capacity": beat.capacity,
@@ -172,7 +200,9 @@ def _with_phase(
     tasks: tuple[CurrentTask, ...],
 ) -> AgentStatus:
     ready = ConditionStatus.FALSE if phase == AgentPhase.OFFLINE else ConditionStatus.TRUE
-    drained = _drained(obs, reason if phase == AgentPhase.OFFLINE else None)
+    why_offline = reason if phase == AgentPhase.OFFLINE else None
+    drained = _drained(obs, why_offline)
+    consuming = _consuming(obs, why_offline)
     return status.model_copy(
         update={
             "phase": phase,
@@ -182,7 +212,11 @@ def _with_phase(
             "observed_generation": obs.generation,
             "conditions": _conditions(
                 status.conditions,
-                {AgentCondition.READY: (ready, reason, message), AgentCondition.DRAINED: drained},
+                {
+                    AgentCondition.READY: (ready, reason, message),
+                    AgentCondition.CONSUMING: consuming,
+                    AgentCondition.DRAINED: drained,
+                },
                 now.replace(microsecond=0),
                 obs.generation,
             ),

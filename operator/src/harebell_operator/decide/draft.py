@@ -7,6 +7,7 @@ from harebell_crds.task import AttemptOutcome, TaskError, TaskPhase, TaskStatus
 
 from .backoff import retry_delay
 from .observation import EventNote, EventType, StopOrder, TaskObservation
+from .pending import backing_off
 from .transitions import attempt_ended, finished, waiting
 
 MAX_MESSAGE = 8192
@@ -74,6 +75,8 @@ def attempt_failed(
     delay = retry_delay(policy.backoff, failures, draft.obs.uid) if counts else timedelta(0)
     message = f"attempt {draft.status.attempt} ended: {error.code}: {error.message}"[:MAX_MESSAGE]
     draft.events.append(EventNote(EventType.WARNING, f"Attempt{outcome.value}", message))
+    due = draft.now + delay
+    reason, text = backing_off(draft.status.attempt, error, due)
     draft.status = waiting(
-        draft.status, TaskPhase.PENDING, "Backoff", message, draft.now, draft.obs.generation
-    ).model_copy(update={"next_attempt_time": draft.now + delay})
+        draft.status, TaskPhase.PENDING, reason, text[:MAX_MESSAGE], draft.now, draft.obs.generation
+    ).model_copy(update={"next_attempt_time": due})

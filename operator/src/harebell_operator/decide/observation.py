@@ -38,13 +38,15 @@ class Sighting(Enum):
 
 @dataclass(frozen=True)
 class Supply:
-    """Agents of the Task's type that can be reached, and how many of them are idle or paused."""
+    """Agents of the Task's type that can be reached, and how many of them are idle, paused or deaf."""
 
     online: int
     idle: int
     paused: int = 0
     paused_by: tuple[str, ...] = ()
     """Names of what keeps them from taking work."""
+    deaf: int = 0
+    """How many do not listen for work though they should; none of them counts as idle."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from .observation import (
     TaskDecision,
     TaskObservation,
 )
+from .pending import BROKER_AWAY, in_queue
 from .suspension import resume, suspend
 from .transitions import attempt_ended, queued, waiting
 
@@ -45,8 +46,6 @@ REPUBLISH_AFTER = timedelta(seconds=30)
 """A message that waits so long while an agent is idle and its lane is empty is lost: the broker lost its
 disk, say, or somebody purged the queue. It is published again; should it turn up all the same, the second
 start is fenced."""
-BROKER_DOWN = "the message broker cannot be reached; the Task is published as soon as it can be"
-"""The same words whatever the error is, so that an outage does not rewrite every waiting Task."""
 
 
 def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
@@ -171,7 +170,7 @@ def _go_on(draft: Draft) -> TaskDecision:
             return _conclude(draft, wake_at=_earliest(due, _queue_deadline(draft)))
         if obs.broker_error is not None:
             draft.status = waiting(
-                draft.status, TaskPhase.PENDING, "BrokerUnreachable", BROKER_DOWN, now, obs.generation
+                draft.status, TaskPhase.PENDING, *BROKER_AWAY, now, obs.generation
             ).model_copy(update={"next_attempt_time": None})
             return _conclude(draft, wake_at=_earliest(now + STOP_RESEND, _queue_deadline(draft)))
         draft.status = queued(draft.status, now)
@@ -180,8 +179,8 @@ def _go_on(draft: Draft) -> TaskDecision:
         if not publish and obs.queued_as != obs.spec.priority:
             publish = _move(draft)
         publish = publish or is_lost(obs, now)
-        reason, message = _why_waiting(draft)
-        draft.status = waiting(draft.status, TaskPhase.QUEUED, reason, message, now, obs.generation)
+        cause = in_queue(obs.spec.agent_type, obs.supply, obs.broker_error)
+        draft.status = waiting(draft.status, TaskPhase.QUEUED, *cause, now, obs.generation)
         wake = _earliest(now + REASON_REVIEW, _queue_deadline(draft))
     else:
         resend = now + STOP_RESEND if obs.spec.cancel else None
@@ -216,18 +215,6 @@ def is_lost(obs: TaskObservation, now: datetime) -> bool:
         return False
     waited = may_be_lost(obs.status, obs.supply, obs.published_at, now)
     return obs.message_lost or (waited and obs.messages_waiting == 0)
-
-
-def _why_waiting(draft: Draft) -> tuple[str, str]:
-    kind, supply = draft.obs.spec.agent_type, draft.obs.supply
-    if supply.online == 0:
-        return "NoAgent", f"no agent of type {kind} is online"
-    if supply.paused == supply.online:
-        names = f" by {', '.join(supply.paused_by[:5])}" if supply.paused_by else ""
-        return "AgentsPaused", f"all agents of type {kind} are paused{names}"
-    if supply.idle == 0:
-        return "AgentsBusy", f"all agents of type {kind} are busy"
-    return "WaitingForAgent", f"an agent of type {kind} will take it"
 
 
 def _after_the_end(draft: Draft) -> TaskDecision:
