@@ -17,6 +17,7 @@ _COPIED = frozenset(
         "default", "description", "enum", "format", "maxItems", "maxLength", "maxProperties", "maximum",
         "minItems", "minLength", "minProperties", "minimum", "pattern", "type", "required",
         "x-kubernetes-validations", "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
     }
 )  # fmt: skip
 _DROPPED = frozenset({"title"})
@@ -46,6 +47,11 @@ def rule(cel: str, message: str) -> _Extension:
 def preserve_unknown_fields() -> _Extension:
     """Return field metadata for a field whose content is not described by the schema."""
     return _Extension(preserve_unknown_fields=True)
+
+
+def list_map(key: str) -> _Extension:
+    """Return field metadata for a list of objects in which the API server allows each ``key`` once."""
+    return _Extension(list_type="map", list_map_keys=[key])
 
 
 def structural_schema(model: type[BaseModel], *, defaults: bool = True) -> dict[str, Any]:

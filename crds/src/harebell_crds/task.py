@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from .conditions import Condition
 from .model import Json, MicroTime, Model, NullIsEmpty
-from .schema import preserve_unknown_fields, rule
+from .schema import list_map, preserve_unknown_fields, rule
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 64 * 1024
@@ -238,14 +238,14 @@ class TaskSpec(Model):
     ] = RetryPolicy()
     depends_on: Annotated[
         tuple[Dependency, ...],
-        NullIsEmpty,
         Field(
             max_length=MAX_DEPENDENCIES,
             description="Tasks of this namespace that must finish before this one starts. "
             "Their results are given to the action as inputs, by name.",
         ),
+        NullIsEmpty,
         rule("self == oldSelf", "spec.dependsOn is immutable"),
-        rule("self.all(d, self.exists_one(e, e.name == d.name))", "spec.dependsOn names each Task only once"),
+        list_map("name"),
     ] = ()
     on_interruption: Annotated[
         OnInterruption,
@@ -289,7 +289,8 @@ class TaskSpec(Model):
         bool,
         Field(
             description="While set, no agent starts it: it is taken out of the queue, and waits in Pending. "
-            "An attempt that runs goes on. queueDeadlineSeconds begins anew when it is taken back."
+            "An attempt that runs is told to hand the Task back if an interruption of it leads to Resume; "
+            "any other goes on. queueDeadlineSeconds begins anew when it is taken back."
         ),
     ] = False
     cancel: Annotated[

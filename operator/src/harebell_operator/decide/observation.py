@@ -99,6 +99,8 @@ class StopOrder:
     attempt: int
     mode: CancelMode
     reason: str
+    hand_back: bool = False
+    """It is to go on later, from its checkpoint."""
 
 
 @dataclass(frozen=True)
