@@ -72,7 +72,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
                     "digest": DIGEST,
                 },
                 "module": "my.agents:llm",
-                "commandAllow": [["df"], ["git", "status"]],
+                "commandAllow": [["df"], {"argv": ["git", "status"], "idempotent": True}],
                 "env": [{"name": "MODE", "value": "fast"}],
                 "nodeSelector": {"gpu": "yes"},
                 "tolerations": [{"key": "gpu", "operator": "Exists"}],
@@ -261,6 +261,7 @@ def test_nothing_else_is_cluster_scoped_or_elsewhere(variant: str) -> None:
         ({"agents": {"text": {"concurrency": 0}}}, "concurrency"),
         ({"agents": {"text": {"commandAllow": ["df"]}}}, "commandAllow"),
         ({"agents": {"text": {"commandAllow": [[]]}}}, "commandAllow"),
+        ({"agents": {"text": {"commandAllow": [{"argv": ["df"], "again": True}]}}}, "commandAllow"),
         ({"operator": {"image": {"digest": "latest"}}}, "digest"),
         ({"rabbitmq": {"embedded": {"replicas": 2}}}, "replicas"),
         ({"rabbitmq": {"embedded": {"image": {"tag": ""}}}}, "tag"),
@@ -635,7 +636,10 @@ def test_a_pool_of_agents() -> None:
         "POD_UID": "metadata.uid",
         "NODE_NAME": "spec.nodeName",
     }
-    assert json.loads(env["HAREBELL_COMMAND_ALLOW"]) == [["df"], ["git", "status"]]
+    assert json.loads(env["HAREBELL_COMMAND_ALLOW"]) == [
+        ["df"],
+        {"argv": ["git", "status"], "idempotent": True},
+    ]
     assert {name: env[name] for name in env if name not in {*fields, "HAREBELL_COMMAND_ALLOW"}} == {
         "HAREBELL_AMQP_URL_FILE": "/etc/harebell/amqp/url",
         "HAREBELL_AMQP_CA_FILE": "/etc/harebell/amqp/ca.crt",
