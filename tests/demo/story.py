@@ -83,7 +83,7 @@ def next_steps(release: Release) -> None:
     say("To try next")
     print(f"""  export KUBECONFIG=$(make -s kubeconfig)
   kubectl -n {NAMESPACE} get agents -w
-  kubectl -n {NAMESPACE} apply -f docs/examples/task-sleep.yaml     # then delete its agent's Pod: attempt 2 goes on
+  kubectl -n {NAMESPACE} apply -f docs/examples/task-sleep.yaml     # then delete its agent's Pod: attempt 2
   kubectl -n {NAMESPACE} get tasks -o wide
   curl -H "Authorization: Bearer $(make -s api-key)" \\
     $(make -s api-url)/api/v1/agents

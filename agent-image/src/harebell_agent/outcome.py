@@ -34,11 +34,12 @@ class StopCause(StrEnum):
     DEADLINE = "DeadlineExceeded"
     SHUTDOWN = "Shutdown"
     SUSPENDED = "Suspended"
+    REDELIVERED = "Redelivered"
 
     @property
     def hands_back(self) -> bool:
         """Whether the work is to go on elsewhere or later."""
-        return self in (StopCause.SHUTDOWN, StopCause.SUSPENDED)
+        return self in (StopCause.SHUTDOWN, StopCause.SUSPENDED, StopCause.REDELIVERED)
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ def reply_to(ending: Ending, *, task: TaskRef, attempt: int, agent: AgentRef, at
                     return handed_back(InterruptionCause.SHUTDOWN, ending)
                 case StopCause.SUSPENDED:
                     return handed_back(InterruptionCause.SUSPENDED, ending)
+                case StopCause.REDELIVERED:
+                    return handed_back(InterruptionCause.REDELIVERED, ending)
                 case _:
                     assert_never(cause)
         case _:

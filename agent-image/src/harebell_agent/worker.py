@@ -27,7 +27,7 @@ from .context import Context
 from .inflight import Attempt, InFlight
 from .invoke import Run, invoke
 from .metrics import UNKNOWN_ACTION, Metrics
-from .outcome import BadPayload, NotOffered, may_go_on, reply_to
+from .outcome import BadPayload, NotOffered, StopCause, Stopped, may_go_on, reply_to
 from .progress import Progress, Report
 from .replies import Replies
 
@@ -189,11 +189,9 @@ class Worker:
     async def _work(self, attempt: Attempt, permit: Permit, *, told: bool) -> None:
         work = attempt.work
         try:
-            if told:
-                await self._replies.deliver(self._started(work))
             begun = time.monotonic()
             logger.info("started %s", work.action)
-            run = await self._run(attempt)
+            run = await self._run(attempt, told=told)
             seconds = time.monotonic() - begun
             outcome = reply_to(
                 run.ending, task=work.task, attempt=work.attempt, agent=self._agent, at=self._now()
@@ -211,11 +209,18 @@ class Worker:
         finally:
             permit.release()
 
-    async def _run(self, attempt: Attempt) -> Run:
+    async def _run(self, attempt: Attempt, *, told: bool) -> Run:
         work = attempt.work
         action = self._actions.get(work.action)
         if action is None:
             return Run(NotOffered(work.action, tuple(self._actions)))
+        if told:
+            started = self._started(work)
+            if not (started.resumable or started.idempotent):
+                # Whoever had the message may have begun, and only its acknowledgement been lost. Unless the
+                # attempt is somebody's, the operator makes a new one.
+                return Run(Stopped(StopCause.REDELIVERED, "the message came back", begun=False))
+            await self._replies.deliver(started)
         try:
             taken = arguments(action, work.payload)
         except InvalidPayloadError as error:

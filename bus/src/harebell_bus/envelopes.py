@@ -133,6 +133,8 @@ class InterruptionCause(StrEnum):
     """It is being shut down."""
     SUSPENDED = "Suspended"
     """The operator said SuspendTask."""
+    REDELIVERED = "Redelivered"
+    """The message came back, so another agent may have begun what must not be done twice."""
 
 
 class Interrupted(_Reply):

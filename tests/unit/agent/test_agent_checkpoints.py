@@ -170,7 +170,7 @@ async def test_of_what_came_back_the_declaration_is_confirmed_before_the_action_
     desk = Desk()
     seen: list[list[bool]] = []
 
-    @desk.agent.action("act", idempotent=False)
+    @desk.agent.action("act", resumable=True, idempotent=False)
     async def act(ctx: Context) -> None:
         seen.append([s.begun for s in desk.broker.all(Started)])
 
@@ -187,6 +187,20 @@ async def test_of_what_came_back_the_declaration_is_confirmed_before_the_action_
     assert seen == [[False, True]]
     assert [s.idempotent for s in desk.broker.all(Started)] == [True, False]
     assert len({p.message_id for p in desk.broker.published}) == 3
+
+
+async def test_what_came_back_and_must_not_be_done_twice_is_handed_back_at_once() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act", idempotent=False)
+    async def act(ctx: Context) -> None:
+        raise AssertionError("must not run")
+
+    await desk.take(Message(encode(work(attempt=2)), dict(HEADERS), redelivered=True))
+    interrupted = await desk.finished()
+    assert isinstance(interrupted, Interrupted)
+    assert (interrupted.cause, interrupted.begun) == (InterruptionCause.REDELIVERED, False)
+    assert [s.begun for s in desk.broker.all(Started)] == [False]
 
 
 async def test_an_action_goes_on_from_what_an_earlier_attempt_saved() -> None:

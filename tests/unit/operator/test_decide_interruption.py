@@ -221,6 +221,16 @@ class TestHandBack:
         else:
             assert (decision.publish, status.attempt) == (True, 2)
 
+    def test_what_another_may_have_begun_is_done_under_another_number_or_by_the_other(self) -> None:
+        back: dict[str, Any] = {"begun": False, "cause": InterruptionCause.REDELIVERED}
+        queued = decide(observed(), at(0)).status
+        mine = (said(Started, BERT, begun=False), said(Interrupted, BERT, **back))
+        alone = decide(observed(queued, *mine), at(1))
+        assert (alone.publish, alone.status.attempt, alone.status.failures) == (True, 2, 0)
+        both = decide(observed(running("Fail"), *mine), at(2))
+        assert (both.status, both.stale_replies) == (running("Fail"), 2)
+        assert [o.agent_id for o in both.stop] == ["bert"]
+
 
 class TestCheckpoints:
     def test_the_newest_is_kept_however_they_come(self) -> None:
@@ -390,8 +400,8 @@ def test_whatever_happens_a_checkpoint_is_used_only_where_it_may_be(
                 assert status.phase == TaskPhase.FAILED
             if ended and policy == OnInterruption.REQUEUE:
                 assert status.checkpoint is None
-            if ended and policy == OnInterruption.RESUME:
-                assert status.checkpoint == before.checkpoint
+            if ended and policy == OnInterruption.RESUME and before.checkpoint:
+                assert status.checkpoint
             if any(order.hand_back for order in decision.stop):
                 assert (suspend, status.on_interruption) == (True, OnInterruption.RESUME)
             if status.checkpoint and before.checkpoint:

@@ -30,7 +30,7 @@ def resolve(wanted: OnInterruption, started: Started) -> OnInterruption:
 
 def begun(status: TaskStatus, wanted: OnInterruption, started: Started) -> TaskStatus:
     """Take in what the action declares, once it begins."""
-    if not started.begun:
+    if not started.begun or status.on_interruption is not None:
         return status
     return status.model_copy(update={"on_interruption": resolve(wanted, started)})
 
@@ -69,6 +69,8 @@ def handed_back(draft: Draft, reply: Interrupted) -> None:
             error = TaskError(code="AgentShutdown", message=reply.message or "the agent was shut down")
         case InterruptionCause.SUSPENDED:
             error = TaskError(code="Suspended", message=reply.message or "the Task was suspended")
+        case InterruptionCause.REDELIVERED:
+            error = TaskError(code="Redelivered", message=reply.message or "the message came back")
         case _:
             assert_never(reply.cause)
     if reply.begun:
