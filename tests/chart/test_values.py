@@ -34,6 +34,7 @@ def test_lint(variant: str) -> None:
         ({"agents": {"text": {"concurrency": 0}}}, "concurrency"),
         ({"agents": {"text": {"commandAllow": ["df"]}}}, "commandAllow"),
         ({"agents": {"text": {"commandAllow": [[]]}}}, "commandAllow"),
+        ({"agents": {"text": {"commandAllow": [{"argv": ["df"], "again": True}]}}}, "commandAllow"),
         ({"operator": {"image": {"digest": "latest"}}}, "digest"),
         ({"rabbitmq": {"embedded": {"replicas": 2}}}, "replicas"),
         ({"rabbitmq": {"embedded": {"image": {"tag": ""}}}}, "tag"),

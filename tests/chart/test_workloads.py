@@ -89,7 +89,10 @@ def test_a_pool_of_agents() -> None:
         "POD_UID": "metadata.uid",
         "NODE_NAME": "spec.nodeName",
     }
-    assert json.loads(env["HAREBELL_COMMAND_ALLOW"]) == [["df"], ["git", "status"]]
+    assert json.loads(env["HAREBELL_COMMAND_ALLOW"]) == [
+        ["df"],
+        {"argv": ["git", "status"], "idempotent": True},
+    ]
     assert {name: env[name] for name in env if name not in {*fields, "HAREBELL_COMMAND_ALLOW"}} == {
         "HAREBELL_AMQP_URL_FILE": "/etc/harebell/amqp/url",
         "HAREBELL_AMQP_CA_FILE": "/etc/harebell/amqp/ca.crt",

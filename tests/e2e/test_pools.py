@@ -22,7 +22,7 @@ def pool(images: Images, replicas: int) -> dict[str, Any]:
         "name": "agent",
         "image": images.agent,
         "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": "HAREBELL_COMMAND_ALLOW", "value": '[["sh", "-c"]]'}],
+        "env": [{"name": "HAREBELL_COMMAND_ALLOW", "value": '[{"argv": ["sh", "-c"], "idempotent": true}]'}],
     }
     return {
         "apiVersion": "harebell.dev/v1alpha1",

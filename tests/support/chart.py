@@ -56,7 +56,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
                     "digest": DIGEST,
                 },
                 "module": "my.agents:llm",
-                "commandAllow": [["df"], ["git", "status"]],
+                "commandAllow": [["df"], {"argv": ["git", "status"], "idempotent": True}],
                 "env": [{"name": "MODE", "value": "fast"}],
                 "nodeSelector": {"gpu": "yes"},
                 "tolerations": [{"key": "gpu", "operator": "Exists"}],

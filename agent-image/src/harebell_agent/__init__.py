@@ -16,8 +16,9 @@ __version__ = "0.1.0"
 from harebell_bus.envelopes import Announcement
 
 from .agent import Agent
+from .checkpoints import Saved
 from .context import CancelSignal, Context
-from .errors import PermanentError, RetryableError
+from .errors import PermanentError, RetryableError, UnfinishedError
 
 __all__ = [
     "Agent",
@@ -26,5 +27,7 @@ __all__ = [
     "Context",
     "PermanentError",
     "RetryableError",
+    "Saved",
+    "UnfinishedError",
     "__version__",
 ]

@@ -1,7 +1,8 @@
 """An action: a function, what it takes, and how it is stopped."""
 
 import inspect
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -10,9 +11,13 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from .errors import SettingsError
 
+logger = logging.getLogger(__name__)
+
 GRACE_SECONDS = 10.0
 
 Handler = Callable[..., Any]
+Idempotence = bool | Callable[[Mapping[str, Any]], bool]
+"""Whether an action may be done again from the beginning, or what says so of a payload, as it came."""
 
 
 class InvalidPayloadError(Exception):
@@ -32,10 +37,30 @@ class Action:
     """How long the handler may take to stop before it is no longer waited for."""
     cooperative: bool = False
     """The handler watches ``ctx.cancelled`` itself, and is cancelled only after the grace period."""
+    resumable: bool = False
+    """The handler goes on from ``ctx.resume_from``."""
+    idempotent: Idempotence = True
+
+    def may_be_repeated(self, payload: Mapping[str, Any]) -> bool:
+        """Return whether work with this payload may be done again from the beginning."""
+        if isinstance(self.idempotent, bool):
+            return self.idempotent
+        try:
+            return self.idempotent(payload)
+        except Exception:
+            # The author's function. What nobody can say must not be done twice.
+            logger.exception("action %s does not say whether it is idempotent; taken as not", self.name)
+            return False
 
 
 def define(
-    name: str, handler: Handler, *, grace_seconds: float = GRACE_SECONDS, cooperative: bool = False
+    name: str,
+    handler: Handler,
+    *,
+    grace_seconds: float = GRACE_SECONDS,
+    cooperative: bool = False,
+    resumable: bool = False,
+    idempotent: Idempotence = True,
 ) -> Action:
     """Read an action from a function of ``(ctx)`` or ``(ctx, payload)``.
 
@@ -51,7 +76,14 @@ def define(
         raise SettingsError(f"action {name!r}: the function must take (ctx) or (ctx, payload)")
     payload = _payload_type(name, function, taken[1].name) if len(taken) == 2 else None
     return Action(
-        name, handler, payload, inspect.iscoroutinefunction(function), grace_seconds, cooperative=cooperative
+        name,
+        handler,
+        payload,
+        inspect.iscoroutinefunction(function),
+        grace_seconds,
+        cooperative=cooperative,
+        resumable=resumable,
+        idempotent=idempotent,
     )
 
 

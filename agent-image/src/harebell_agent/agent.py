@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from .action import GRACE_SECONDS, Action, Handler, define
+from .action import GRACE_SECONDS, Action, Handler, Idempotence, define
 from .announcements import AnnouncementHandler, check_handler
 from .errors import SettingsError
 
@@ -31,7 +31,13 @@ class Agent:
         return MappingProxyType(self._actions)
 
     def action(
-        self, name: str, *, grace_seconds: float = GRACE_SECONDS, cooperative: bool = False
+        self,
+        name: str,
+        *,
+        grace_seconds: float = GRACE_SECONDS,
+        cooperative: bool = False,
+        resumable: bool = False,
+        idempotent: Idempotence = True,
     ) -> Callable[[_H], _H]:
         """Offer the decorated function, which is returned unchanged, as an action.
 
@@ -43,13 +49,26 @@ class Agent:
         :param grace_seconds: how long the function may take to stop before it is no longer waited for.
         :param cooperative: do not cancel the coroutine when it should stop; it watches ``ctx.cancelled``
             itself, and is cancelled only when the grace period is over.
+        :param resumable: the function saves checkpoints and goes on from ``ctx.resume_from``. When it is told
+            to hand its work back, what it returns all the same counts as its result; one that has not
+            finished raises :class:`harebell_agent.UnfinishedError`, or lets itself be cancelled.
+        :param idempotent: the work may be done again from the beginning when the agent is lost, which is
+            what happens by default. False: unless it is resumable, the Task then fails. A function of the
+            payload, as it came and not validated, tells of each piece of work.
         :raises SettingsError: the function cannot be an action, or the name is taken.
         """
 
         def decorate(function: _H) -> _H:
             if name in self._actions:
                 raise SettingsError(f"action {name!r} is defined twice")
-            self._actions[name] = define(name, function, grace_seconds=grace_seconds, cooperative=cooperative)
+            self._actions[name] = define(
+                name,
+                function,
+                grace_seconds=grace_seconds,
+                cooperative=cooperative,
+                resumable=resumable,
+                idempotent=idempotent,
+            )
             return function
 
         return decorate

@@ -1,6 +1,6 @@
 """The agent that runs where none is named: the built-in actions, and ``command`` where any is allowed."""
 
-from .actions.command import command_action
+from .actions.command import command_action, repeatable
 from .actions.echo import echo
 from .actions.probe import probe
 from .actions.sleep import sleep
@@ -14,8 +14,9 @@ def build(settings: Settings) -> Agent:
     agent = Agent()
     agent.action("echo")(echo)
     agent.action("http.probe")(probe)
-    agent.action("sleep")(sleep)
+    agent.action("sleep", resumable=True)(sleep)
     agent.action("text.stats")(stats)
     if settings.command_allow:
-        agent.action("command")(command_action(settings.command_allow))
+        allowed = settings.command_allow
+        agent.action("command", idempotent=repeatable(allowed))(command_action(allowed))
     return agent

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Awaitable, Generator
 from dataclasses import dataclass, field
 from logging import Logger, LoggerAdapter
-from typing import Protocol
+from typing import Any, Protocol
 
 from harebell_bus.envelopes import TaskRef
+
+from .checkpoints import Saved
 
 
 class CancelSignal:
@@ -53,6 +55,13 @@ class ProgressSink(Protocol):
         """Take a report; from any thread."""
 
 
+class CheckpointSink(Protocol):
+    """Where checkpoints go."""
+
+    def save(self, data: Any) -> Saved:
+        """Take a checkpoint; from any thread."""
+
+
 class Reported:
     """What :meth:`Context.progress` returns. Awaiting it lets other coroutines run; a thread ignores it."""
 
@@ -71,6 +80,9 @@ class Context:
     """Log lines carry the Task and the attempt; so do those of any other logger used in the action."""
     cancelled: CancelSignal
     _progress: ProgressSink = field(repr=False)
+    _checkpoints: CheckpointSink = field(repr=False)
+    resume_from: Any = None
+    """The newest checkpoint of earlier attempts, as JSON types; None: begin at the beginning."""
 
     @property
     def cancel_reason(self) -> str | None:
@@ -86,3 +98,16 @@ class Context:
         """
         self._progress.report(percent, message)
         return Reported()
+
+    def checkpoint(self, data: Any) -> Saved:
+        """Save ``data``: anything with a form in JSON, at most 32 KiB, from which a later attempt can go on.
+
+        Called plainly, in a coroutine or a thread, it notes the data as it is now; the newest is sent every
+        two seconds at most, and before the outcome. ``await`` it, or ``.block()`` in a thread, to have it
+        sent at once and to go on when the broker has it: then it outlives this process. None stands for the
+        beginning.
+
+        :raises PermanentError: code ``CheckpointTooLarge`` or ``InvalidCheckpoint``; or ``AttemptOver`` in an
+            action that was given up.
+        """
+        return self._checkpoints.save(data)

@@ -19,6 +19,15 @@ class RetryableError(TaskError):
     """This attempt failed, another may succeed. So may any other exception; this one names its code."""
 
 
+class UnfinishedError(RetryableError):
+    """A resumable action was told to stop, and another attempt is to go on from its last checkpoint."""
+
+    def __init__(
+        self, message: str = "told to stop before it had finished", *, code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+
+
 class PermanentError(TaskError):
     """The Task fails now, whatever retries it has left."""
 

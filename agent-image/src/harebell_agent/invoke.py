@@ -1,20 +1,21 @@
 """Runs one action to its end, its deadline or until it is told to stop, whichever comes first.
 
 The rule: what the handler returns or raises counts if it ended before it was told to stop; afterwards the
-ending is the stop, whatever the handler still does.
+ending is the stop, whatever the handler still does. With one exception: where the work is to be handed back,
+what a resumable action returns within its grace period counts. It raises if it has not finished.
 
 ======================  ==================================================  ==============================
 told to stop            coroutine                                           thread
 ======================  ==================================================  ==============================
-gracefully, a deadline  ``ctx.cancelled`` set and cancelled; may clean up   ``ctx.cancelled`` set; given
-or a shutdown           for the grace period                                up after the grace period
+gracefully, a deadline, ``ctx.cancelled`` set and cancelled; may clean up   ``ctx.cancelled`` set; given
+shutdown or suspension  for the grace period                                up after the grace period
 immediately             cancelled and not waited for                        given up at once
 ======================  ==================================================  ==============================
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .action import Action
@@ -64,7 +65,7 @@ async def invoke(
 ) -> Run:
     """Run the action. ``max_grace_seconds`` is asked when it is to stop: a shutdown leaves less time."""
     if stop.stopped:
-        return Run(stop.stopped)
+        return Run(replace(stop.stopped, begun=False))
     running = _start(action, context, arguments, stop)
     stopping = asyncio.ensure_future(stop.signal.wait())
     urgent = asyncio.ensure_future(stop.immediate.wait())
@@ -81,8 +82,10 @@ async def invoke(
         waited = {running, urgent}
         grace = min(action.grace_seconds, max_grace_seconds())
         await asyncio.wait(waited, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        if running.cancelled():  # Before its first step.
+            return Run(replace(stop.stopped, begun=False))
         if running.done():
-            return Run(stop.stopped)
+            return Run(running.result())
         if action.is_async:
             running.cancel()
         return Run(stop.stopped, leftover=running)
@@ -109,15 +112,23 @@ def _start(
         # told to stop, or the handler did it to itself, and then it failed.
         except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001
             ending = Raised(error)
-        return stop.stopped or ending
+        return _counting(ending, action, stop.stopped)
 
     def function() -> Ending:
         try:
             ending: Ending = Returned(action.handler(context, *arguments))
         except BaseException as error:  # noqa: BLE001
             ending = Raised(error)
-        return stop.stopped or ending
+        return _counting(ending, action, stop.stopped)
 
     if action.is_async:
         return asyncio.ensure_future(coroutine())
     return in_thread(function, name=f"action {action.name}")
+
+
+def _counting(ending: Ending, action: Action, stopped: Stopped | None) -> Ending:
+    """Return what counts of how the handler ended, and of the wish that it stop."""
+    if stopped is None:
+        return ending
+    completed = isinstance(ending, Returned) and action.resumable and stopped.cause.hands_back
+    return ending if completed else stopped

@@ -9,7 +9,15 @@ from typing import Any, assert_never
 import pydantic_core
 from pydantic import AwareDatetime
 
-from harebell_bus.envelopes import AgentRef, Cancelled, Failed, Interrupted, Succeeded, TaskRef
+from harebell_bus.envelopes import (
+    AgentRef,
+    Cancelled,
+    Failed,
+    Interrupted,
+    InterruptionCause,
+    Succeeded,
+    TaskRef,
+)
 
 from .errors import TaskError
 
@@ -25,6 +33,13 @@ class StopCause(StrEnum):
     CANCELLED = "Cancelled"
     DEADLINE = "DeadlineExceeded"
     SHUTDOWN = "Shutdown"
+    SUSPENDED = "Suspended"
+    REDELIVERED = "Redelivered"
+
+    @property
+    def hands_back(self) -> bool:
+        """Whether the work is to go on elsewhere or later."""
+        return self in (StopCause.SHUTDOWN, StopCause.SUSPENDED, StopCause.REDELIVERED)
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,8 @@ class Stopped:
 
     cause: StopCause
     reason: str
+    begun: bool = True
+    """Whether the action had begun."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +85,32 @@ Ending = Returned | Raised | Stopped | NotOffered | BadPayload
 Outcome = Succeeded | Failed | Cancelled | Interrupted
 
 
+def may_go_on(ending: Ending) -> bool:
+    """Return whether another attempt may go on from what this one saved."""
+    match ending:
+        case Raised(error):
+            return not isinstance(error, TaskError) or error.retryable
+        case Stopped(cause):
+            return cause.hands_back
+        case Returned() | NotOffered() | BadPayload():
+            return False
+        case _:
+            assert_never(ending)
+
+
 def reply_to(ending: Ending, *, task: TaskRef, attempt: int, agent: AgentRef, at: AwareDatetime) -> Outcome:
     """Return what the operator is told about an attempt that ended so at ``at``."""
+
+    def handed_back(cause: InterruptionCause, stopped: Stopped) -> Interrupted:
+        return Interrupted(
+            task=task,
+            attempt=attempt,
+            agent=agent,
+            at=at,
+            cause=cause,
+            begun=stopped.begun,
+            message=stopped.reason,
+        )
 
     def failed(code: str, message: str, *, retryable: bool) -> Failed:
         return Failed(
@@ -108,7 +149,11 @@ def reply_to(ending: Ending, *, task: TaskRef, attempt: int, agent: AgentRef, at
                 case StopCause.DEADLINE:
                     return failed("DeadlineExceeded", reason, retryable=False)
                 case StopCause.SHUTDOWN:
-                    return Interrupted(task=task, attempt=attempt, agent=agent, at=at, message=reason)
+                    return handed_back(InterruptionCause.SHUTDOWN, ending)
+                case StopCause.SUSPENDED:
+                    return handed_back(InterruptionCause.SUSPENDED, ending)
+                case StopCause.REDELIVERED:
+                    return handed_back(InterruptionCause.REDELIVERED, ending)
                 case _:
                     assert_never(cause)
         case _:

@@ -39,6 +39,10 @@ class Identity:
     capacity: int
     actions: tuple[str, ...]
     pod: PodRef | None
+    resumable: tuple[str, ...] = ()
+    """Those of the actions that go on from a checkpoint."""
+    idempotent: tuple[str, ...] = ()
+    """Those that may be done again from the beginning."""
 
 
 class Presence:
@@ -177,6 +181,8 @@ class Presence:
             at=self._now(),
             capacity=identity.capacity,
             actions=identity.actions,
+            resumable=identity.resumable,
+            idempotent=identity.idempotent,
             current_tasks=self._current(),
             resources=resources,
             pod=identity.pod,

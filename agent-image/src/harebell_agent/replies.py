@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from harebell_bus import envelopes
-from harebell_bus.envelopes import Progressed, Reply
+from harebell_bus.envelopes import Checkpointed, Progressed, Reply, Started
 from harebell_bus.errors import BusError
 from harebell_bus.topology import DEAD_LETTERS_EXCHANGE, REASON_HEADER, REPLIES_EXCHANGE
 
@@ -40,21 +40,18 @@ class Replies:
     ) -> None:
         self._publisher = publisher
         self._pause = pause
-        self._progress = itertools.count(1)
+        self._count = itertools.count(1)
 
     async def send(self, reply: Reply) -> None:
         """Publish once. :raises BusError: it was not confirmed."""
-        name = f"{reply.task.uid}.{reply.attempt}.{reply.agent.instance}.{reply.kind.lower()}"
-        if isinstance(reply, Progressed):
-            name += f".{next(self._progress)}"
-        await self._publisher.publish(REPLIES_EXCHANGE, reply, message_id=name, correlation_id=reply.task.uid)
+        await self._publish(reply, self._name(reply))
 
     async def deliver(self, reply: Reply) -> None:
         """Publish until confirmed, over as many connections as it takes, for as long as the process lives."""
-        failures = 0
+        failures, name = 0, self._name(reply)
         while True:
             try:
-                await self.send(reply)
+                await self._publish(reply, name)
             except BusError as error:
                 failures += 1
                 delay = backoff(failures)
@@ -62,6 +59,15 @@ class Replies:
                 await self._pause(delay)
             else:
                 return
+
+    def _name(self, reply: Reply) -> str:
+        what = "announced" if isinstance(reply, Started) and not reply.begun else reply.kind.lower()
+        name = f"{reply.task.uid}.{reply.attempt}.{reply.agent.instance}.{what}"
+        # Of these an attempt has many.
+        return f"{name}.{next(self._count)}" if isinstance(reply, Progressed | Checkpointed) else name
+
+    async def _publish(self, reply: Reply, name: str) -> None:
+        await self._publisher.publish(REPLIES_EXCHANGE, reply, message_id=name, correlation_id=reply.task.uid)
 
     async def bury(
         self,

@@ -59,6 +59,8 @@ class Runtime:
             started_at=datetime.now(UTC),
             capacity=settings.concurrency,
             actions=tuple(sorted(agent.actions)),
+            resumable=tuple(sorted(n for n, a in agent.actions.items() if a.resumable)),
+            idempotent=tuple(sorted(n for n, a in agent.actions.items() if a.idempotent is True)),
             pod=settings.pod,
         )
         announcements = Announcements(agent.announcement_handler)

@@ -10,7 +10,17 @@ from aiormq.exceptions import ChannelLockedResource
 from harebell_bus.claim import Lanes
 from harebell_bus.codec import decode_command
 from harebell_bus.declare import declare
-from harebell_bus.envelopes import CancelMode, CancelTask, Command, Query, Standing, Superseded, Welcome
+from harebell_bus.envelopes import (
+    CancelMode,
+    CancelTask,
+    Command,
+    Query,
+    Standing,
+    Superseded,
+    SuspendTask,
+    TaskRef,
+    Welcome,
+)
 from harebell_bus.errors import BrokerUnavailableError, IdInUseError, UnreadableMessageError
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import agent_queue_name, agent_topology
@@ -110,13 +120,21 @@ class Session:
             case Superseded(newest=newest):
                 self._inflight.supersede(newest)
             case CancelTask(task=task, attempt=number, mode=mode, reason=reason):
-                attempt = self._inflight.find(task.uid, number)
-                if attempt is None:
-                    logger.info("told to cancel attempt %d of %s, which is not here", number, task.uid)
-                    return
-                attempt.stop.request(StopCause.CANCELLED, reason, immediate=mode is CancelMode.IMMEDIATE)
+                immediate = mode is CancelMode.IMMEDIATE
+                self._stop(task, number, StopCause.CANCELLED, reason, immediate=immediate)
+            case SuspendTask(task=task, attempt=number, reason=reason):
+                self._stop(task, number, StopCause.SUSPENDED, reason)
             case _:
                 assert_never(command)
+
+    def _stop(
+        self, task: TaskRef, number: int, cause: StopCause, reason: str, *, immediate: bool = False
+    ) -> None:
+        attempt = self._inflight.find(task.uid, number)
+        if attempt is None:
+            logger.info("told to stop attempt %d of %s, which is not here", number, task.uid)
+            return
+        attempt.stop.request(cause, reason, immediate=immediate)
 
     async def _listening(self, channel: AbstractChannel) -> None:
         """Fail when the agent's own queue is gone or has lost its consumer, which the broker may not say."""

@@ -16,17 +16,18 @@ from typing import Any, Protocol
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from harebell_bus.codec import decode_work
-from harebell_bus.envelopes import AgentRef, Failed, Progressed, Started, TaskRef, Work
+from harebell_bus.envelopes import AgentRef, Checkpointed, Failed, Progressed, Started, TaskRef, Work
 from harebell_bus.errors import BusError, UnreadableMessageError
 from harebell_bus.topology import ATTEMPT_HEADER, TASK_NAME_HEADER, TASK_NAMESPACE_HEADER
 
 from . import logs
 from .action import Action, InvalidPayloadError, arguments
+from .checkpoints import Checkpoint, Checkpoints
 from .context import Context
 from .inflight import Attempt, InFlight
 from .invoke import Run, invoke
 from .metrics import UNKNOWN_ACTION, Metrics
-from .outcome import BadPayload, NotOffered, reply_to
+from .outcome import BadPayload, NotOffered, StopCause, Stopped, may_go_on, reply_to
 from .progress import Progress, Report
 from .replies import Replies
 
@@ -128,13 +129,15 @@ class Worker:
 
         Whoever had it may have died of it. Should this process do so as well, the attempt is lost and
         counts; the broker would give the message to one agent after the other, and a classic queue for ever.
-        Returns whether it was said.
+        What the action declares is said in a second Started, once it is known. Returns whether it was said.
         """
         about = addressed(message.correlation_id, message.headers) if message.redelivered else None
         if about is None:
             return False
         task, attempt = about
-        await self._replies.send(Started(task=task, attempt=attempt, agent=self._agent, at=self._now()))
+        await self._replies.send(
+            Started(task=task, attempt=attempt, agent=self._agent, at=self._now(), begun=False)
+        )
         await _settle(message.ack())
         return True
 
@@ -154,9 +157,7 @@ class Worker:
         started = False
         try:
             if not told:
-                await self._replies.send(
-                    Started(task=work.task, attempt=work.attempt, agent=self._agent, at=self._now())
-                )
+                await self._replies.send(self._started(work))
             started = True
             # If the acknowledgement is lost, somebody gets the message again; the operator, who has our
             # Started, tells them to stop.
@@ -164,19 +165,33 @@ class Worker:
         finally:
             if started:
                 permit.taken = True
-                running = asyncio.create_task(self._work(attempt, permit), name=f"attempt {work.task.uid}")
+                running = asyncio.create_task(
+                    self._work(attempt, permit, told=told), name=f"attempt {work.task.uid}"
+                )
                 self._running.add(running)
                 running.add_done_callback(self._running.discard)
             else:
                 self._inflight.drop(attempt)
                 self._metrics.current.set(len(self._inflight))
 
-    async def _work(self, attempt: Attempt, permit: Permit) -> None:
+    def _started(self, work: Work) -> Started:
+        """Return the word that the action begins, and what it declares; an unknown one does nothing."""
+        action = self._actions.get(work.action)
+        return Started(
+            task=work.task,
+            attempt=work.attempt,
+            agent=self._agent,
+            at=self._now(),
+            resumable=action is not None and action.resumable,
+            idempotent=action is None or action.may_be_repeated(work.payload),
+        )
+
+    async def _work(self, attempt: Attempt, permit: Permit, *, told: bool) -> None:
         work = attempt.work
         try:
             begun = time.monotonic()
             logger.info("started %s", work.action)
-            run = await self._run(attempt)
+            run = await self._run(attempt, told=told)
             seconds = time.monotonic() - begun
             outcome = reply_to(
                 run.ending, task=work.task, attempt=work.attempt, agent=self._agent, at=self._now()
@@ -194,11 +209,18 @@ class Worker:
         finally:
             permit.release()
 
-    async def _run(self, attempt: Attempt) -> Run:
+    async def _run(self, attempt: Attempt, *, told: bool) -> Run:
         work = attempt.work
         action = self._actions.get(work.action)
         if action is None:
             return Run(NotOffered(work.action, tuple(self._actions)))
+        if told:
+            started = self._started(work)
+            if not (started.resumable or started.idempotent):
+                # Whoever had the message may have begun, and only its acknowledgement been lost. Unless the
+                # attempt is somebody's, the operator makes a new one.
+                return Run(Stopped(StopCause.REDELIVERED, "the message came back", begun=False))
+            await self._replies.deliver(started)
         try:
             taken = arguments(action, work.payload)
         except InvalidPayloadError as error:
@@ -216,22 +238,40 @@ class Worker:
                 )
             )
 
-        progress = Progress(send)
+        async def save(checkpoint: Checkpoint) -> None:
+            await self._replies.deliver(
+                Checkpointed(
+                    task=work.task,
+                    attempt=work.attempt,
+                    agent=self._agent,
+                    at=checkpoint.at,
+                    data=checkpoint.data,
+                )
+            )
+
+        progress, checkpoints = Progress(send), Checkpoints(save, now=self._now)
         reporting = asyncio.create_task(progress.run())
+        saving = asyncio.create_task(checkpoints.run())
         context = Context(
             task=work.task,
             attempt=work.attempt,
             logger=logging.getLogger(f"harebell_agent.action.{action.name}"),
             cancelled=attempt.stop.signal,
             _progress=progress,
+            _checkpoints=checkpoints,
+            resume_from=work.checkpoint,
         )
         try:
-            return await invoke(
+            run = await invoke(
                 action, context, taken, attempt.stop, work.active_deadline_seconds, self._max_grace_seconds
             )
+            if may_go_on(run.ending):
+                await checkpoints.flush()
+            return run
         finally:
-            # No progress after the end: what was not sent yet is old news.
+            # Nothing after the end: progress that was not sent yet is old news.
             reporting.cancel()
+            saving.cancel()
 
     async def _outlast(self, leftover: Awaitable[object]) -> None:
         """Wait for an action that was given up. Its slot stays taken: it still uses what a slot stands for,

@@ -57,6 +57,8 @@ class Work(Envelope):
     payload: dict[str, Any]
     priority: str
     active_deadline_seconds: int | None = None
+    checkpoint: Any = None
+    """What an earlier attempt saved, to go on from. Null: from the beginning."""
     published_at: AwareDatetime
 
 
@@ -77,6 +79,13 @@ class Started(_Reply):
     """The agent has begun; sent, and confirmed, before the work message is acknowledged."""
 
     kind: Literal["Started"] = "Started"
+    begun: bool = True
+    """False of a message that came back, while nothing has looked into it. Another Started, with what the
+    action declares, is confirmed before the action is begun."""
+    resumable: bool = False
+    """Whether the action declares that it goes on from a checkpoint."""
+    idempotent: bool = True
+    """Whether it declares that it may be done again from the beginning."""
 
 
 class Progressed(_Reply):
@@ -85,6 +94,14 @@ class Progressed(_Reply):
     kind: Literal["Progressed"] = "Progressed"
     percent: Annotated[int, Field(ge=0, le=100)] | None = None
     message: str | None = None
+
+
+class Checkpointed(_Reply):
+    """What the action saved in order to go on from there; of an attempt the newest counts. Sent before the
+    outcome."""
+
+    kind: Literal["Checkpointed"] = "Checkpointed"
+    data: Any = None
 
 
 class Succeeded(_Reply):
@@ -109,15 +126,30 @@ class Cancelled(_Reply):
     kind: Literal["Cancelled"] = "Cancelled"
 
 
+class InterruptionCause(StrEnum):
+    """Why an agent hands work back."""
+
+    SHUTDOWN = "Shutdown"
+    """It is being shut down."""
+    SUSPENDED = "Suspended"
+    """The operator said SuspendTask."""
+    REDELIVERED = "Redelivered"
+    """The message came back, so another agent may have begun what must not be done twice."""
+
+
 class Interrupted(_Reply):
-    """The agent hands the work back because it is being shut down."""
+    """The agent hands the work back."""
 
     kind: Literal["Interrupted"] = "Interrupted"
+    cause: InterruptionCause = InterruptionCause.SHUTDOWN
+    begun: bool = True
+    """Whether the action had begun. False: it has done nothing."""
     message: str = ""
 
 
 Reply = Annotated[
-    Started | Progressed | Succeeded | Failed | Cancelled | Interrupted, Field(discriminator="kind")
+    Started | Progressed | Checkpointed | Succeeded | Failed | Cancelled | Interrupted,
+    Field(discriminator="kind"),
 ]
 
 # ---- agent to operator: heartbeats ---------------------------------------------------------------------
@@ -200,6 +232,10 @@ class Heartbeat(Envelope):
     at: AwareDatetime
     capacity: Annotated[int, Field(ge=1)] = 1
     actions: tuple[str, ...] = ()
+    resumable: tuple[str, ...] = ()
+    """Those of its actions that go on from a checkpoint."""
+    idempotent: tuple[str, ...] = ()
+    """Those that may be done again from the beginning."""
     current_tasks: tuple[CurrentTask, ...] = ()
     resources: Resources = Resources()
     pod: PodRef | None = None
@@ -293,6 +329,17 @@ class CancelTask(Envelope):
     reason: str
 
 
+class SuspendTask(Envelope):
+    """Stop working on an attempt, and hand it back. What the action has saved until then, and may save while
+    it stops, is what a later attempt goes on from."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["SuspendTask"] = "SuspendTask"
+    task: TaskRef
+    attempt: int
+    reason: str
+
+
 class Query(Envelope):
     """Send a heartbeat now."""
 
@@ -335,12 +382,15 @@ class Superseded(Envelope):
     newest: tuple[Newest, ...]
 
 
-Command = Annotated[Welcome | CancelTask | Query | Standing | Superseded, Field(discriminator="kind")]
+Command = Annotated[
+    Welcome | CancelTask | SuspendTask | Query | Standing | Superseded, Field(discriminator="kind")
+]
 
 Message = (
     Work
     | Started
     | Progressed
+    | Checkpointed
     | Succeeded
     | Failed
     | Cancelled
@@ -348,7 +398,7 @@ Message = (
     | Heartbeat
     | ArchiveReport
     | Welcome
-    | (CancelTask | Query)
+    | (CancelTask | SuspendTask | Query)
     | Standing
     | Superseded
 )

@@ -11,6 +11,7 @@ from .envelopes import (
     Cancelled,
     CancelMode,
     CancelTask,
+    Checkpointed,
     Cpu,
     CurrentTask,
     Failed,
@@ -29,6 +30,7 @@ from .envelopes import (
     Started,
     Succeeded,
     Superseded,
+    SuspendTask,
     TaskRef,
     Welcome,
     Work,
@@ -52,8 +54,9 @@ EXAMPLES: tuple[Message, ...] = (
         active_deadline_seconds=300,
         published_at=_AT,
     ),
-    Started(task=_TASK, attempt=1, agent=_AGENT, at=_AT),
+    Started(task=_TASK, attempt=1, agent=_AGENT, at=_AT, resumable=True),
     Progressed(task=_TASK, attempt=1, agent=_AGENT, at=_AT, percent=40, message="2 of 5 chapters"),
+    Checkpointed(task=_TASK, attempt=1, agent=_AGENT, at=_AT, data={"chapters": 2}),
     Succeeded(task=_TASK, attempt=1, agent=_AGENT, at=_AT, result={"words": 4}),
     Failed(
         task=_TASK,
@@ -76,6 +79,7 @@ EXAMPLES: tuple[Message, ...] = (
         actions=("echo", "text.stats"),
         consuming=True,
         last_delivery_at=_AT,
+        idempotent=("echo", "text.stats"),
         current_tasks=(CurrentTask(task=_TASK, attempt=1),),
         resources=Resources(
             cpu=Cpu(cores=4, utilization_percent=35),
@@ -97,6 +101,7 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     Welcome(instance=_AGENT.instance, work_queues=work_queue_names("text"), heartbeat_seconds=60),
     CancelTask(task=_TASK, attempt=1, mode=CancelMode.GRACEFUL, reason="the Task was cancelled"),
+    SuspendTask(task=_TASK, attempt=1, reason="the Task was suspended"),
     Query(),
     Superseded(newest=(Newest(uid=_TASK.uid, attempt=1, dispatch=1),)),
     Standing(

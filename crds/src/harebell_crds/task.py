@@ -289,7 +289,8 @@ class TaskSpec(Model):
         bool,
         Field(
             description="While set, no agent starts it: it is taken out of the queue, and waits in Pending. "
-            "An attempt that runs goes on. queueDeadlineSeconds begins anew when it is taken back."
+            "An attempt that runs is told to hand the Task back if an interruption of it leads to Resume; "
+            "any other goes on. queueDeadlineSeconds begins anew when it is taken back."
         ),
     ] = False
     cancel: Annotated[

@@ -3,7 +3,16 @@
 import logging
 from collections.abc import Sequence
 
-from harebell_bus.envelopes import CancelMode, CancelTask, Newest, Query, Superseded, TaskRef, Welcome
+from harebell_bus.envelopes import (
+    CancelMode,
+    CancelTask,
+    Newest,
+    Query,
+    Superseded,
+    SuspendTask,
+    TaskRef,
+    Welcome,
+)
 from harebell_bus.errors import BusError
 from harebell_bus.lanes import work_queue_names
 from harebell_bus.publisher import Publisher
@@ -16,15 +25,18 @@ logger = logging.getLogger(__name__)
 
 async def send_stop(publisher: Publisher, agent_type: str, task: TaskRef, order: StopOrder) -> None:
     """Tell an agent to stop an attempt, if it can be told now."""
-    command = CancelTask(
-        task=task, attempt=order.attempt, mode=CancelMode(order.mode.value), reason=order.reason
-    )
+    command: CancelTask | SuspendTask
+    if order.hand_back:
+        command = SuspendTask(task=task, attempt=order.attempt, reason=order.reason)
+    else:
+        mode = CancelMode(order.mode.value)
+        command = CancelTask(task=task, attempt=order.attempt, mode=mode, reason=order.reason)
     try:
         await publisher.publish(
             COMMANDS_EXCHANGE,
             command,
             routing_key=command_key(agent_type, order.agent_id),
-            message_id=f"{task.uid}.{order.attempt}.stop",
+            message_id=f"{task.uid}.{order.attempt}.{'suspend' if order.hand_back else 'stop'}",
             persistent=False,
         )
     except BusError as error:

@@ -324,6 +324,7 @@ class TaskReconciler:
             payload=spec.payload,
             priority=spec.priority,
             active_deadline_seconds=spec.active_deadline_seconds,
+            checkpoint=status.checkpoint.data if status.checkpoint else None,
             published_at=self._clock(),
         )
 

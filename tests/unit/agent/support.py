@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from harebell_agent import Agent, Context
+from harebell_agent.checkpoints import Checkpoint, Checkpoints, Saved
 from harebell_agent.context import CancelSignal
 from harebell_agent.inflight import InFlight
 from harebell_agent.metrics import Metrics
+from harebell_agent.outcome import as_json
 from harebell_agent.replies import Replies
 from harebell_agent.worker import Permit, Worker
 from harebell_bus import envelopes
@@ -151,8 +153,33 @@ class Silent:
         self.reports.append((percent, message))
 
 
-def context(progress: Silent | None = None) -> Context:
+class Kept:
+    """Takes checkpoints, and keeps them."""
+
+    def __init__(self) -> None:
+        self.saved: list[Any] = []
+
+    def save(self, data: Any) -> Saved:
+        async def send(_: Checkpoint) -> None:
+            return
+
+        plain, _ = as_json(data)
+        self.saved.append(plain)
+        return Saved(Checkpoints(send), 0)
+
+
+def context(
+    progress: Silent | None = None, checkpoints: Kept | None = None, resume_from: Any = None
+) -> Context:
     """Return a context for calling an action by itself."""
     import logging
 
-    return Context(TASK, 1, logging.getLogger("test"), CancelSignal(), progress or Silent())
+    return Context(
+        TASK,
+        1,
+        logging.getLogger("test"),
+        CancelSignal(),
+        progress or Silent(),
+        checkpoints or Kept(),
+        resume_from,
+    )

@@ -12,7 +12,7 @@ from aiohttp import test_utils, web
 from pydantic import ValidationError
 
 from harebell_agent import PermanentError, RetryableError
-from harebell_agent.actions.allow import AllowList
+from harebell_agent.actions.allow import AllowList, parse
 from harebell_agent.actions.command import OUTPUT_BYTES, CommandPayload, CommandResult, command_action
 from harebell_agent.actions.echo import echo
 from harebell_agent.actions.probe import ProbePayload, ProbeResult, probe
@@ -22,7 +22,7 @@ from harebell_agent.builtin import build
 from harebell_agent.settings import Settings
 from harebell_bus.settings import BrokerSettings
 
-from .support import Silent, context, until
+from .support import Kept, Silent, context, until
 
 # ---- http.probe ---------------------------------------------------------------------------------------
 
@@ -248,3 +248,52 @@ def test_the_built_in_agent_runs_commands_only_where_some_are_allowed(allowed: b
     settings = Settings(BrokerSettings(), "a", command_allow=PYTHON if allowed else AllowList())
     assert ("command" in build(settings).actions) is allowed
     assert {"echo", "http.probe", "sleep", "text.stats"} <= set(build(settings).actions)
+
+
+async def test_sleeping_goes_on_from_where_it_was() -> None:
+    told, kept = Silent(), Kept()
+    ctx = context(told, kept, {"sleptSeconds": 3590})
+    sleeping = asyncio.create_task(sleep(ctx, SleepPayload(seconds=3600)))
+    await until(lambda: kept.saved)
+    sleeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sleeping
+    assert told.reports[0][0] == pytest.approx(100 * 3590 / 3600, abs=0.2)
+    assert len(kept.saved) == 2
+    assert 3590 <= kept.saved[0]["sleptSeconds"] <= kept.saved[1]["sleptSeconds"] < 3600
+    done = await sleep(context(resume_from={"sleptSeconds": 3600}), SleepPayload(seconds=3600))
+    assert done.slept_seconds >= 3600
+
+
+@pytest.mark.parametrize(
+    ("configured", "payload", "idempotent"),
+    [
+        ('[["df"]]', {"argv": ["df"]}, False),
+        ('[{"argv": ["df"], "idempotent": true}]', {"argv": ["df", "-h"]}, True),
+        ('[{"argv": ["df"], "idempotent": true}, ["git"]]', {"argv": ["df"]}, True),
+        ('[{"argv": ["df"], "idempotent": true}, ["git"]]', {"argv": ["git", "push"]}, False),
+        ('[{"argv": ["git", "status"], "idempotent": true}, ["git"]]', {"argv": ["git", "status"]}, True),
+        ('[["git", "push"], {"argv": ["git"], "idempotent": true}]', {"argv": ["git", "push"]}, False),
+        ('{"backup": {"argv": ["/b"], "idempotent": true}, "mail": ["/m"]}', {"argv": ["backup"]}, True),
+        ('{"backup": {"argv": ["/b"], "idempotent": true}, "mail": ["/m"]}', {"argv": ["mail"]}, False),
+        # Refused before anything runs.
+        ('[["df"]]', {"argv": ["rm"]}, True),
+        ('[["df"]]', {"argv": []}, True),
+    ],
+)
+def test_a_command_may_be_repeated_where_its_entry_says_so(
+    configured: str, payload: dict[str, object], idempotent: bool
+) -> None:
+    settings = Settings(BrokerSettings(), "a", command_allow=parse(configured))
+    assert build(settings).actions["command"].may_be_repeated(payload) is idempotent
+
+
+def test_what_the_built_in_actions_declare() -> None:
+    allowed = parse('[{"argv": ["df"], "idempotent": true}]')
+    actions = build(Settings(BrokerSettings(), "a", command_allow=allowed)).actions
+    assert {n for n, a in actions.items() if a.resumable} == {"sleep"}
+    assert {n for n, a in actions.items() if a.idempotent is not True} == set()
+    some = parse('[{"argv": ["df"], "idempotent": true}, ["git"]]')
+    assert (
+        build(Settings(BrokerSettings(), "a", command_allow=some)).actions["command"].idempotent is not True
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ class Case:
     def __init__(self, handler: Callable[..., Any], deadline: float | None = None, **options: Any) -> None:
         self.stop = Stop()
         made = context(Silent())
-        self.context = Context(made.task, 1, made.logger, self.stop.signal, made._progress)
+        self.context = replace(made, cancelled=self.stop.signal)
         self.task = asyncio.create_task(
             invoke(define("x", handler, **options), self.context, (), self.stop, deadline)
         )
@@ -197,7 +198,7 @@ async def test_a_shutdown_leaves_less_time() -> None:
     forced = asyncio.Event()
     stop = Stop()
     made = context()
-    made = Context(made.task, 1, made.logger, stop.signal, made._progress)
+    made = replace(made, cancelled=stop.signal)
     running = asyncio.create_task(
         invoke(define("x", handler, grace_seconds=3600), made, (), stop, None, lambda: 0.01)
     )

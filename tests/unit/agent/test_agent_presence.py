@@ -22,6 +22,7 @@ from harebell_bus.envelopes import (
     HeartbeatReason,
     Query,
     Resources,
+    SuspendTask,
     Welcome,
 )
 from harebell_bus.errors import UnroutableError
@@ -29,7 +30,7 @@ from harebell_bus.topology import HEARTBEATS_EXCHANGE
 
 from .support import ME, NOW, TASK, Desk, until, work
 
-IDENTITY = Identity(ME, "text", "1.0", NOW, 2, ("text.stats",), None)
+IDENTITY = Identity(ME, "text", "1.0", NOW, 2, ("text.stats",), None, (), ("text.stats",))
 
 
 def welcome(seconds: float = 3600, queue: str = "harebell.work.text", instance: str = ME.instance) -> Welcome:
@@ -82,6 +83,7 @@ async def test_registers_until_welcomed_then_heartbeats() -> None:
     first = desk.broker.published[0]
     assert (first.exchange, first.persistent) == (HEARTBEATS_EXCHANGE, False)
     heartbeat = desk.broker.all(Heartbeat)[0]
+    assert (heartbeat.resumable, heartbeat.idempotent) == ((), ("text.stats",))
     assert (heartbeat.capacity, heartbeat.actions, heartbeat.resources.gpus) == (2, ("text.stats",), ())
 
 
@@ -151,6 +153,19 @@ async def test_commands_are_obeyed(mode: CancelMode) -> None:
     session.obey(welcome())
     assert presence.welcomed.is_set()
     session.obey(Query())
+
+
+async def test_a_suspended_attempt_is_to_be_handed_back() -> None:
+    desk = Desk()
+    publisher: Any = desk.broker
+    told, loops = Announcements(), Listening()
+    session = Session("text", ME.id, publisher, made(desk), desk.worker, desk.inflight, told, loops, 1)
+    attempt = desk.inflight.add(work())
+    assert attempt
+    session.obey(SuspendTask(task=TASK, attempt=1, reason="the Task was suspended"))
+    assert attempt.stop.stopped is not None
+    assert attempt.stop.stopped.cause is StopCause.SUSPENDED
+    assert not attempt.stop.immediate.is_set()
 
 
 async def test_the_first_cause_stands() -> None:

@@ -56,6 +56,12 @@ def observed(status: AgentStatus | None = None, **changes: Any) -> AgentObservat
     return AgentObservation(**{**given, **changes})
 
 
+def test_what_it_can_do_is_written() -> None:
+    said = beat(actions=("b", "a", "c"), resumable=("c",), idempotent=("b", "a"))
+    found = decide(observed(heartbeat=said), at(0)).status.capabilities
+    assert (found.actions, found.resumable, found.idempotent) == (("a", "b", "c"), ("c",), ("a", "b"))
+
+
 def test_a_first_heartbeat_is_written_at_once() -> None:
     decision = decide(observed(), at(0))
     assert decision.write

@@ -4,11 +4,11 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from harebell_agent.context import Context
 from harebell_agent.errors import PermanentError, RetryableError
@@ -46,6 +46,19 @@ class CommandResult(Model):
     stdout_truncated: bool
     stderr_truncated: bool
     seconds: float
+
+
+def repeatable(allowed: AllowList) -> bool | Callable[[Mapping[str, Any]], bool]:
+    """Return whether commands are idempotent: as their entries in ``allowed`` say, by default not."""
+
+    def says(payload: Mapping[str, Any]) -> bool:
+        try:
+            asked = CommandPayload.model_validate(payload)
+        except ValidationError:
+            return True  # It is refused before anything runs.
+        return allowed.resolve(asked.argv) is None or allowed.may_be_repeated(asked.argv)
+
+    return True if allowed.all_idempotent else says
 
 
 def command_action(allowed: AllowList) -> Callable[[Context, CommandPayload], Awaitable[CommandResult]]:

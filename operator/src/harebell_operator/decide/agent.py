@@ -184,7 +184,11 @@ def _described(obs: AgentObservation) -> AgentStatus:
             "pod_name": beat.pod.name if beat.pod else None,
             "node_name": beat.pod.node_name if beat.pod else None,
             "capacity": beat.capacity,
-            "capabilities": Capabilities(actions=tuple(sorted(beat.actions))),
+            "capabilities": Capabilities(
+                actions=tuple(sorted(beat.actions)),
+                resumable=tuple(sorted(beat.resumable)),
+                idempotent=tuple(sorted(beat.idempotent)),
+            ),
             "resources": resources,
         }
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from harebell_crds.task import AttemptOutcome, TaskError, TaskPhase, TaskStatus
+from harebell_crds.task import AttemptOutcome, OnInterruption, TaskError, TaskPhase, TaskStatus
 
 from .backoff import retry_delay
 from .observation import EventNote, EventType, StopOrder, TaskObservation
@@ -58,7 +58,10 @@ def attempt_failed(
     retryable: bool = True,
     counts: bool = True,
 ) -> None:
-    """End the current attempt without success, and either plan the next one or finish."""
+    """End the current attempt without success, and either plan the next one or finish.
+
+    The next one has the checkpoint unless an interruption of this one would have led to another policy.
+    """
     policy = draft.obs.spec.retry_policy
     failures = draft.status.failures + (1 if counts else 0)
     draft.status = attempt_ended(draft.status, outcome, error, at).model_copy(
@@ -80,3 +83,5 @@ def attempt_failed(
     draft.status = waiting(
         draft.status, TaskPhase.PENDING, reason, text[:MAX_MESSAGE], draft.now, draft.obs.generation
     ).model_copy(update={"next_attempt_time": due})
+    if draft.status.on_interruption not in (None, OnInterruption.RESUME):
+        draft.status = draft.status.model_copy(update={"checkpoint": None})

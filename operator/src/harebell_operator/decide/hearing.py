@@ -2,10 +2,20 @@
 
 from typing import assert_never
 
-from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Reply, Started, Succeeded
+from harebell_bus.envelopes import (
+    Cancelled,
+    Checkpointed,
+    Failed,
+    Interrupted,
+    Progressed,
+    Reply,
+    Started,
+    Succeeded,
+)
 from harebell_crds.task import AttemptOutcome, CancelMode, Progress, TaskError, TaskPhase
 
 from .draft import MAX_MESSAGE, Draft, attempt_failed
+from .interruption import begun, checkpointed, handed_back, interrupted
 from .observation import Report, StopOrder, Undelivered
 from .transitions import attempt_ended, never_started, queued, started
 
@@ -29,14 +39,18 @@ def hear(draft: Draft, reply: Report) -> None:
         draft.status = started(draft.status, reply.agent, reply.at, draft.now, draft.obs.generation)
     match reply:
         case Started():
-            pass
+            draft.status = begun(draft.status, draft.obs.spec.on_interruption, reply)
         case Progressed():
             progress = Progress(percent=reply.percent, message=(reply.message or "")[:1024] or None)
             draft.status = draft.status.model_copy(update={"progress": progress})
+        case Checkpointed():
+            draft.status = checkpointed(draft.status, reply)
         case Succeeded():
             draft.status = attempt_ended(draft.status, AttemptOutcome.SUCCEEDED, None, reply.at)
             done = draft.status.progress and draft.status.progress.model_copy(update={"percent": 100})
-            draft.status = draft.status.model_copy(update={"result": reply.result, "progress": done})
+            draft.status = draft.status.model_copy(
+                update={"result": reply.result, "progress": done, "checkpoint": None}
+            )
             message = f"attempt {reply.attempt} succeeded on agent {reply.agent.id}"
             draft.finish(TaskPhase.SUCCEEDED, "Succeeded", message, reply.at)
         case Failed():
@@ -45,8 +59,7 @@ def hear(draft: Draft, reply: Report) -> None:
         case Cancelled():
             _stopped(draft, reply)
         case Interrupted():
-            error = TaskError(code="AgentShutdown", message=reply.message or "the agent was shut down")
-            attempt_failed(draft, AttemptOutcome.INTERRUPTED, error, reply.at, counts=False)
+            handed_back(draft, reply)
         case _:
             assert_never(reply)
 
@@ -85,7 +98,7 @@ def _stopped(draft: Draft, reply: Cancelled) -> None:
     """Take the agent's word that it stopped: cancelled if that was asked for, otherwise a lost attempt."""
     if draft.obs.spec.cancel is None:
         error = TaskError(code="Stopped", message="the agent stopped the attempt though nobody asked for it")
-        attempt_failed(draft, AttemptOutcome.LOST, error, reply.at)
+        interrupted(draft, AttemptOutcome.LOST, error, reply.at)
         return
     draft.status = attempt_ended(draft.status, AttemptOutcome.CANCELLED, None, reply.at)
     draft.finish(TaskPhase.CANCELLED, "Cancelled", f"cancelled while running on {reply.agent.id}", reply.at)

@@ -103,6 +103,8 @@ class StopOrder:
     reason: str
     fences: bool = False
     """Whether the attempt is none that counts, and the agent only does not know."""
+    hand_back: bool = False
+    """It is to go on later, from its checkpoint."""
 
 
 @dataclass(frozen=True)

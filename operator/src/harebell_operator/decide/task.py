@@ -6,6 +6,7 @@ Rules it keeps:
 * A reply counts only if it is of the current attempt and from the agent that attempt belongs to. An agent
   that starts anything else is told to stop.
 * Whichever message of an attempt is begun first has it; the others are void.
+* What becomes of an attempt that was interrupted is its policy's to say: see :mod:`.interruption`.
 * An attempt that fails or is lost counts as a failure; one its agent handed back does not. After
   ``maxRetries`` failures the next one dead-letters the Task.
 """
@@ -22,8 +23,9 @@ from harebell_crds.task import (
     TaskStatus,
 )
 
-from .draft import Draft, attempt_failed
+from .draft import Draft
 from .hearing import hear
+from .interruption import interrupted
 from .lanes import newest_message
 from .observation import (
     Sighting,
@@ -33,11 +35,9 @@ from .observation import (
     TaskObservation,
 )
 from .pending import BROKER_AWAY, in_queue
-from .suspension import resume, suspend
+from .suspension import STOP_RESEND, halt, resume, suspend
 from .transitions import attempt_ended, queued, waiting
 
-STOP_RESEND = timedelta(seconds=5)
-"""A stop order is repeated until it is answered: the agent may have been away."""
 DEADLINE_GRACE = timedelta(seconds=15)
 """The agent enforces ``activeDeadlineSeconds``; the operator steps in when it did not."""
 REASON_REVIEW = timedelta(seconds=15)
@@ -110,7 +110,7 @@ def _lost_agent(draft: Draft) -> None:
             _order_stop(draft, CancelMode.IMMEDIATE, "the attempt was given up")
         case _:
             assert_never(draft.obs.sighting)
-    attempt_failed(draft, AttemptOutcome.LOST, TaskError(code="AgentLost", message=text), draft.now)
+    interrupted(draft, AttemptOutcome.LOST, TaskError(code="AgentLost", message=text), draft.now)
 
 
 def _deadlines(draft: Draft) -> None:
@@ -183,7 +183,8 @@ def _go_on(draft: Draft) -> TaskDecision:
         draft.status = waiting(draft.status, TaskPhase.QUEUED, *cause, now, obs.generation)
         wake = _earliest(now + REASON_REVIEW, _queue_deadline(draft))
     else:
-        resend = now + STOP_RESEND if obs.spec.cancel else None
+        told_to_stop = halt(draft) or obs.spec.cancel is not None
+        resend = now + STOP_RESEND if told_to_stop else None
         # No event tells when the time to hear of an agent is over, so look again.
         unheard = now + REASON_REVIEW if obs.sighting == Sighting.UNKNOWN else None
         wake = _earliest(resend, unheard, _active_deadline(draft))

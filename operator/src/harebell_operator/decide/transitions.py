@@ -58,6 +58,7 @@ def queued(status: TaskStatus, now: datetime) -> TaskStatus:
             "started_at": None,
             "next_attempt_time": None,
             "progress": None,
+            "on_interruption": None,
         }
     )
 
@@ -75,18 +76,29 @@ def withdrawn(status: TaskStatus) -> TaskStatus:
 def started(status: TaskStatus, agent: AgentRef, at: datetime, now: datetime, generation: int) -> TaskStatus:
     """An agent began the current attempt."""
     attempt = Attempt(attempt=status.attempt, agent_name=agent.id, started_at=at)
-    return move(status, TaskPhase.RUNNING, None).model_copy(
+    begun = move(status, TaskPhase.RUNNING, None).model_copy(
         update={
             "agent_name": agent.id,
             "agent_instance": agent.instance,
             "started_at": at,
             "attempts": (*status.attempts, attempt)[-MAX_ATTEMPTS_KEPT:],
+        }
+    )
+    return running(begun, None, "", now, generation)
+
+
+def running(
+    status: TaskStatus, reason: str | None, remark: str, now: datetime, generation: int
+) -> TaskStatus:
+    """Return a status that says that the Task runs, and what more there is to say of that."""
+    return move(status, TaskPhase.RUNNING, reason).model_copy(
+        update={
             "conditions": set_condition(
                 status.conditions,
                 TaskCondition.STARTED,
                 ConditionStatus.TRUE,
-                "Started",
-                f"attempt {status.attempt} runs on agent {agent.id}",
+                reason or "Started",
+                f"attempt {status.attempt} runs on agent {status.agent_name}{remark}",
                 now=now,
                 generation=generation,
             ),
