@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field
 from logging import Logger, LoggerAdapter
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from harebell_bus.envelopes import TaskRef
 
@@ -71,6 +72,8 @@ class Context:
     """Log lines carry the Task and the attempt; so do those of any other logger used in the action."""
     cancelled: CancelSignal
     _progress: ProgressSink = field(repr=False)
+    inputs: Mapping[str, Any] = field(default=MappingProxyType({}), repr=False)
+    """Results of the Tasks in ``spec.dependsOn``, by name; None for one that did not succeed."""
 
     @property
     def cancel_reason(self) -> str | None:

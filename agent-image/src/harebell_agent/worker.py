@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
@@ -224,6 +225,7 @@ class Worker:
             logger=logging.getLogger(f"harebell_agent.action.{action.name}"),
             cancelled=attempt.stop.signal,
             _progress=progress,
+            inputs=MappingProxyType(work.inputs),
         )
         try:
             return await invoke(
