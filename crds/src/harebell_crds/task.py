@@ -271,8 +271,8 @@ class TaskSpec(Model):
         Field(
             ge=1,
             le=2**31 - 1,
-            description="The Task fails if no agent started it within this time. It counts from when it could "
-            "be queued: not while Tasks of dependsOn are under way, but while one does not exist.",
+            description="The Task fails if no agent started it within this time. It counts from when it "
+            "could be queued: not while Tasks of dependsOn are under way, but while one does not exist.",
         ),
     ] = None
     active_deadline_seconds: Annotated[
