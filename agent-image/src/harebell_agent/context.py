@@ -72,7 +72,7 @@ class Context:
     """Log lines carry the Task and the attempt; so do those of any other logger used in the action."""
     cancelled: CancelSignal
     _progress: ProgressSink = field(repr=False)
-    inputs: Mapping[str, Any] = field(default=MappingProxyType({}), repr=False)
+    inputs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     """Results of the Tasks in ``spec.dependsOn``, by name; None for one that did not succeed."""
 
     @property
