@@ -16,6 +16,7 @@ from tests.support.waiting import until
 
 from .observing import finished, running, status
 
+EXAMPLE = Path(__file__).parents[3] / "docs/examples/task-graph.yaml"
 KIND = "graph"
 LAYERS, WIDTH, EDGES = 20, 50, 5
 
@@ -33,6 +34,7 @@ class Lab:
             HAREBELL_AGENT_CONCURRENCY="8",
             DIARY=str(self.diary),
         )
+        start.agent("texter", "text", HAREBELL_AGENT_CONCURRENCY="2")
 
     def restart_operator(self) -> None:
         self.operator.kill()
@@ -76,6 +78,13 @@ def test_results_go_down_a_chain_and_fan_in(lab: Lab, kubectl: Kubectl) -> None:
     assert {n: r["value"] for n, r in joined["inputs"].items()} == {"left": "LEFT", "right": "RIGHT"}
     assert lab.done()[2:] == ["join", "end"]
     assert sorted(lab.done()[:2]) == ["left", "right"]
+
+
+def test_the_example_counts_what_another_task_returned(lab: Lab, kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", str(EXAMPLE))
+    assert finished(kubectl, "graph-report", 90)["phase"] == "Succeeded"
+    counted = status(kubectl, "graph-count-fox")["result"]
+    assert (counted["words"], counted["mostFrequentWords"]) == (9, [{"word": "the", "count": 2}])
 
 
 def test_a_failure_goes_down_the_chain_where_success_is_needed(lab: Lab, kubectl: Kubectl) -> None:

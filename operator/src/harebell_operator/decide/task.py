@@ -177,14 +177,14 @@ def _go_on(draft: Draft) -> TaskDecision:
             return _conclude(draft, wake_at=_earliest(due, _queue_deadline(draft)))
         if hold_back(draft):
             return _conclude(draft, wake_at=_queue_deadline(draft))
-        refuse_inputs(draft)
-        if draft.phase.terminal:
-            return _conclude(draft)
         if obs.broker_error is not None:
             draft.status = waiting(
                 draft.status, TaskPhase.PENDING, "BrokerUnreachable", BROKER_DOWN, now, obs.generation
             ).model_copy(update={"next_attempt_time": None})
             return _conclude(draft, wake_at=_earliest(now + STOP_RESEND, _queue_deadline(draft)))
+        refuse_inputs(draft)
+        if draft.phase.terminal:
+            return _conclude(draft)
         draft.status = queued(draft.status, now)
         publish = True
     if draft.phase == TaskPhase.QUEUED:
