@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field
 from logging import Logger, LoggerAdapter
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from harebell_bus.envelopes import TaskRef
@@ -83,6 +84,8 @@ class Context:
     _checkpoints: CheckpointSink = field(repr=False)
     resume_from: Any = None
     """The newest checkpoint of earlier attempts, as JSON types; None: begin at the beginning."""
+    inputs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """Results of the Tasks in ``spec.dependsOn``, by name; None for one that did not succeed."""
 
     @property
     def cancel_reason(self) -> str | None:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
@@ -260,6 +261,7 @@ class Worker:
             _progress=progress,
             _checkpoints=checkpoints,
             resume_from=work.checkpoint,
+            inputs=MappingProxyType(work.inputs),
         )
         try:
             run = await invoke(

@@ -5,6 +5,7 @@ describe them in the OpenAPI document, and the tests hold the two together.
 """
 
 import json
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -16,9 +17,11 @@ from harebell_crds.agent import AgentPhase, CurrentTask, Resources
 from harebell_crds.conditions import Condition
 from harebell_crds.model import MicroTime, Time
 from harebell_crds.task import (
+    MAX_DEPENDENCIES,
     Attempt,
     Backoff,
     CancelMode,
+    Dependency,
     Priority,
     Progress,
     ReplayOf,
@@ -50,6 +53,14 @@ class RetryPolicyRequest(RetryPolicy):
     backoff: Annotated[BackoffRequest, Field(description="Wait between attempts.")] = BackoffRequest()
 
 
+class DependencyRequest(Dependency):
+    """Another Task that must finish first; it may be dispatched later."""
+
+    model_config = _STRICT
+
+    name: Annotated[str, Field(min_length=1, max_length=253, pattern=_NAME, description="Its name.")]
+
+
 class DispatchRequest(TaskSpec):
     """The work to be done: a Task's spec, and what the Task is to be called."""
 
@@ -66,6 +77,7 @@ class DispatchRequest(TaskSpec):
                     "labels": {"team": "web"},
                     "retryPolicy": {"maxRetries": 1},
                     "activeDeadlineSeconds": 600,
+                    "dependsOn": [{"name": "build-web-42"}],
                 },
             ]
         },
@@ -74,6 +86,13 @@ class DispatchRequest(TaskSpec):
     retry_policy: Annotated[
         RetryPolicyRequest, Field(description="How often a failed Task is tried again.")
     ] = RetryPolicyRequest()
+    depends_on: Annotated[
+        tuple[DependencyRequest, ...],
+        Field(
+            max_length=MAX_DEPENDENCIES,
+            description="Tasks that must finish before this one starts; the action is given their results.",
+        ),
+    ] = ()
     cancel: SkipJsonSchema[None] = None
     """Of the spec, but no part of a request: a Task is not made in order to be cancelled."""
     replay_of: SkipJsonSchema[None] = None
@@ -107,6 +126,20 @@ class DispatchRequest(TaskSpec):
             if domain == RESERVED_LABEL_DOMAIN or domain.endswith("." + RESERVED_LABEL_DOMAIN):
                 raise ValueError(f"labels of {RESERVED_LABEL_DOMAIN} are set by harebell")
         return labels
+
+    @field_validator("depends_on")
+    @classmethod
+    def _each_named_once(cls, needed: tuple[DependencyRequest, ...]) -> tuple[DependencyRequest, ...]:
+        twice = [name for name, times in Counter(d.name for d in needed).items() if times > 1]
+        if twice:
+            raise ValueError(f"names {', '.join(twice[:5])} more than once")
+        return needed
+
+    @model_validator(mode="after")
+    def _needs_not_itself(self) -> Self:
+        if self.name is not None and any(d.name == self.name for d in self.depends_on):
+            raise ValueError("a Task cannot depend on itself")
+        return self
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
@@ -221,6 +254,9 @@ class TaskDocument(_Document):
     priority: Annotated[str, Field(description=f"One of {', '.join(Priority)}.")]
     persistence: Annotated[
         str | None, Field(description="Disk or Memory: where its message is kept until an agent starts it.")
+    ]
+    depends_on: Annotated[
+        list[Dependency], Field(description="Tasks that must finish before this one starts.")
     ]
     replay_of: Annotated[ReplayOf | None, Field(description="The Task this one does again, if any.")]
     cancel: Annotated[str | None, Field(description="Graceful or Immediate once it is to be cancelled.")]

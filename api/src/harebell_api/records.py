@@ -136,6 +136,7 @@ def task_document(task: Object) -> dict[str, Any]:
         "action": spec["action"],
         "priority": priority,
         "persistence": spec.get("persistence") or _DEFAULT_PERSISTENCE.get(priority),
+        "dependsOn": spec.get("dependsOn") or [],
         "replayOf": spec.get("replayOf"),
         "cancel": spec.get("cancel"),
         "phase": status.get("phase") or TaskPhase.PENDING.value,

@@ -14,11 +14,10 @@ from .kube_errors import ApiServerError, ApiServerUnreachableError, problem_for
 from .models import DispatchRequest, compact_json
 from .problems import FieldError, ProblemError, ProblemType
 from .records import TaskRecord, task_record
+from .replays import REPLAYABLE, replay_manifest
 
 DEFAULT_PREFIX = "task-"
-REPLAYABLE = frozenset(p.value for p in TaskPhase if p.terminal and p is not TaskPhase.SUCCEEDED)
 WAITING = frozenset((TaskPhase.PENDING.value, TaskPhase.QUEUED.value))
-_NUMBERED = re.compile(r"(?P<stem>.+)-r(?P<number>[0-9]{1,6})")
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -131,14 +130,14 @@ class Tasks:
     async def replay(self, task_id: str) -> Dispatched:
         """Make a Task that does an unsuccessful one again, or return the one made before.
 
-        :raises ProblemError: there is no such Task, or it has not failed.
+        :raises ProblemError: there is no such Task, it has not failed, or what it depends on is gone.
         """
         original = await self._fetch((await self.find(task_id)).name)
         record = task_record(original)
         if record.phase not in REPLAYABLE:
             detail = f"only a finished Task without success can be done again; this one is {record.phase}"
             raise ProblemError(ProblemType.NOT_REPLAYABLE, detail)
-        manifest = replay_manifest(original)
+        manifest = await replay_manifest(original, self.find)
         try:
             return Dispatched(self._remember(await self._store.create_task(manifest)), replayed=False)
         except ApiServerError as error:
@@ -206,27 +205,6 @@ def task_manifest(request: DispatchRequest, hashed_key: str | None) -> dict[str,
     else:
         metadata["generateName"] = prefix
     return {"apiVersion": API_VERSION, "kind": "Task", "metadata": metadata, "spec": request.spec()}
-
-
-def replay_manifest(original: Object) -> dict[str, Any]:
-    """Return the Task to create for a replay: the same work, named after the original.
-
-    The name follows from the original's, so asking twice makes one Task, and a replay of a replay counts on.
-    """
-    metadata, spec = original["metadata"], original["spec"]
-    name = str(metadata["name"])
-    numbered = _NUMBERED.fullmatch(name) if spec.get("replayOf") else None
-    stem, number = (numbered["stem"], int(numbered["number"])) if numbered else (name, 0)
-    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != LABEL}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Task",
-        "metadata": {"name": f"{stem[:240]}-r{number + 1}", "labels": labels},
-        "spec": {
-            **{k: v for k, v in spec.items() if k not in ("cancel", "suspend")},
-            "replayOf": {"name": name, "uid": metadata["uid"]},
-        },
-    }
 
 
 def _is_uid(text: str) -> bool:

@@ -55,6 +55,8 @@ class Work(Envelope):
     agent_type: str
     action: str
     payload: dict[str, Any]
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    """Results of the Tasks that this one depends on, by name; null for one that did not succeed."""
     priority: str
     active_deadline_seconds: int | None = None
     checkpoint: Any = None

@@ -12,6 +12,7 @@ from .schema import list_map, preserve_unknown_fields, rule
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 64 * 1024
 MAX_CHECKPOINT_BYTES = 32 * 1024
+MAX_INPUTS_BYTES = 256 * 1024
 MAX_DEPENDENCIES = 50
 MAX_ATTEMPTS_KEPT = 10
 """``status.attempts`` keeps the newest; the object stays small whatever ``maxRetries`` is."""
@@ -241,7 +242,8 @@ class TaskSpec(Model):
         Field(
             max_length=MAX_DEPENDENCIES,
             description="Tasks of this namespace that must finish before this one starts. "
-            "Their results are given to the action as inputs, by name.",
+            "Their results are given to the action as inputs, by name: at most 256 KiB as JSON in all, "
+            "null for one that did not succeed. One that does not exist is waited for.",
         ),
         NullIsEmpty,
         rule("self == oldSelf", "spec.dependsOn is immutable"),
@@ -266,7 +268,12 @@ class TaskSpec(Model):
     ] = None
     queue_deadline_seconds: Annotated[
         int | None,
-        Field(ge=1, le=2**31 - 1, description="The Task fails if no agent started it within this time."),
+        Field(
+            ge=1,
+            le=2**31 - 1,
+            description="The Task fails if no agent started it within this time. It counts from when it "
+            "could be queued: not while Tasks of dependsOn are under way, but while one does not exist.",
+        ),
     ] = None
     active_deadline_seconds: Annotated[
         int | None,

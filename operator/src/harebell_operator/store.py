@@ -65,6 +65,8 @@ class TaskEntry:
     broker_error: str | None = None
     cancel_sent: tuple[int, datetime] | None = None
     """Attempt and time of the last stop order."""
+    missing_since: datetime | None = None
+    """Since when a Task that it depends on was seen not to exist, or None."""
     deleted: bool = False
 
     @property

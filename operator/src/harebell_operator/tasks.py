@@ -28,10 +28,13 @@ from . import metrics
 from .agents import AgentReconciler
 from .broker import Broker
 from .commands import send_superseded
+from .decide.dependencies import REWORD, only_rewords
 from .decide.lanes import lane_for
 from .decide.observation import EventNote, Report, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
+from .decide.prerequisite import Prospect, inputs_of
 from .decide.task import decide, may_be_lost
+from .graph import Graph
 from .kube import Kube, KubeError
 from .reconciling import RETRY_SECONDS, take_step
 from .store import Delivery, Sent, Store, TaskEntry
@@ -66,6 +69,7 @@ class TaskReconciler:
         self._workforce = workforce
         self._clock = clock
         self._identity = identity
+        self._graph = Graph(queue.add, clock)
 
     # ---- what is observed ----------------------------------------------------------------------------
 
@@ -93,6 +97,7 @@ class TaskReconciler:
                 self._store.tasks[entry.uid] = entry
                 self._store.dispatched(entry)
                 self._store.assign(entry.uid, None, status.agent_name)
+                self._graph.add(entry)
             elif entry.generation == meta["generation"]:
                 return  # Our own status write, coming back.
         except ValidationError as error:
@@ -108,6 +113,7 @@ class TaskReconciler:
         if entry is None:
             return
         entry.deleted = True
+        self._graph.drop(entry)
         self._queue.forget(uid)
         self._broker.acknowledge(entry.unacked + [d.message for d in entry.inbox])
         if entry.status.phase == TaskPhase.RUNNING and entry.status.agent_name:
@@ -190,6 +196,9 @@ class TaskReconciler:
         self, entry: TaskEntry, replies: tuple[Report, ...], now: datetime, messages_waiting: int | None
     ) -> TaskObservation:
         sent = entry.cancel_sent
+        prerequisites = self._graph.prerequisites(entry)
+        missing = any(p.prospect is Prospect.MISSING for p in prerequisites)
+        entry.missing_since = (entry.missing_since or now) if missing else None
         return TaskObservation(
             uid=entry.uid,
             generation=entry.generation,
@@ -206,6 +215,10 @@ class TaskReconciler:
             message_lost=entry.message_lost,
             payload_problem=entry.payload_problem,
             cancel_sent_at=sent[1] if sent and sent[0] == entry.status.attempt else None,
+            prerequisites=prerequisites,
+            missing_since=entry.missing_since,
+            cycle=self._graph.cycle(entry) if prerequisites else (),
+            needed=self._graph.needed(entry),
         )
 
     def _commit(
@@ -220,7 +233,8 @@ class TaskReconciler:
         self._store.assign(entry.uid, before.agent_name, after.agent_name)
         self._store.dispatched(entry)
         self._agents.assigned(entry, before, after, now)
-        if after != entry.written and entry.dirty_since is None:
+        reworded = only_rewords(entry.written, before) and not only_rewords(entry.written, after)
+        if after != entry.written and (entry.dirty_since is None or reworded):
             entry.dirty_since = now
         if after.started_at and after.started_at != before.started_at and after.queued_at:
             waited = (after.started_at - after.queued_at).total_seconds()
@@ -241,7 +255,8 @@ class TaskReconciler:
         """Write the status if it is due, then acknowledge the replies it holds the effects of."""
         if entry.status != entry.written:
             final = entry.status.phase is not None and entry.status.phase.terminal
-            due = (entry.dirty_since or now) + COALESCE
+            pause = REWORD if only_rewords(entry.written, entry.status) else COALESCE
+            due = (entry.dirty_since or now) + pause
             if not final and now < due:
                 self._queue.add_after(entry.uid, (due - now).total_seconds())
                 return
@@ -249,6 +264,8 @@ class TaskReconciler:
             await self._kube.write_status("tasks", entry.name, entry.uid, status.to_wire())
             metrics.STATUS_WRITES.labels("Task").inc()
             entry.written, entry.dirty_since = status, None
+            if final:
+                self._graph.finished(entry)
         unacked, entry.unacked = entry.unacked, []
         self._broker.acknowledge(unacked)
 
@@ -322,6 +339,7 @@ class TaskReconciler:
             agent_type=spec.agent_type,
             action=spec.action,
             payload=spec.payload,
+            inputs=inputs_of(self._graph.prerequisites(entry)),
             priority=spec.priority,
             active_deadline_seconds=spec.active_deadline_seconds,
             checkpoint=status.checkpoint.data if status.checkpoint else None,

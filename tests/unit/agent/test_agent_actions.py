@@ -5,7 +5,9 @@ import gzip
 import hashlib
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import test_utils, web
@@ -228,6 +230,28 @@ def test_text_statistics() -> None:
         WordCount(word="café's", count=1),
     ]
     assert stats(context(), StatsPayload(text="")).most_frequent_words == []
+
+
+@pytest.mark.parametrize("result", ["one two", {"text": "one two", "more": 1}])
+def test_the_text_may_be_what_another_task_returned(result: Any) -> None:
+    given = replace(context(), inputs={"fetch": result})
+    assert stats(given, StatsPayload(text_from="fetch")).words == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [({}, "InvalidPayload"), ({"fetch": None}, "InvalidInput"), ({"fetch": {"text": 1}}, "InvalidInput")],
+)
+def test_without_such_a_text_it_fails_for_good(inputs: dict[str, Any], code: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        stats(replace(context(), inputs=inputs), StatsPayload(text_from="fetch"))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("payload", [{}, {"text": "a", "textFrom": "b"}])
+def test_the_text_has_one_source(payload: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="either text or textFrom"):
+        StatsPayload.model_validate(payload)
 
 
 async def test_sleeping_tells_how_far_it_is() -> None:

@@ -50,6 +50,21 @@ async def test_started_is_confirmed_before_the_message_is_acknowledged_and_the_a
     ) == 1  # fmt: skip
 
 
+async def test_an_action_is_given_the_results_it_depends_on_and_cannot_change_them() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> dict[str, Any]:
+        with pytest.raises(TypeError):
+            ctx.inputs["b"] = 2  # type: ignore[index]
+        return dict(ctx.inputs)
+
+    await desk.take(Message(encode(work(inputs={"a": {"n": 1}, "failed": None}))))
+    outcome = await desk.finished()
+    assert isinstance(outcome, Succeeded)
+    assert outcome.result == {"a": {"n": 1}, "failed": None}
+
+
 async def test_what_is_not_confirmed_as_started_is_not_run_and_goes_back() -> None:
     desk = Desk()
     ran: list[int] = []

@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from harebell_api.app import Dependencies
 from harebell_api.records import task_record
-from harebell_api.tasks import replay_manifest
+from harebell_api.replays import replay_name
 
 from .fakes import FakeStore, task
 
@@ -36,18 +36,17 @@ def test_asking_twice_makes_one(client: TestClient, store: FakeStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "replay_of", "expected"),
+    ("name", "is_replay", "expected"),
     [
-        ("t", None, "t-r1"),
-        ("t-r1", {"name": "t", "uid": "u"}, "t-r2"),
-        ("t-r9", {"name": "t-r8", "uid": "u"}, "t-r10"),
-        ("t-r1", None, "t-r1-r1"),
-        ("x" * 253, None, "x" * 240 + "-r1"),
+        ("t", False, "t-r1"),
+        ("t-r1", True, "t-r2"),
+        ("t-r9", True, "t-r10"),
+        ("t-r1", False, "t-r1-r1"),
+        ("x" * 253, False, "x" * 240 + "-r1"),
     ],
 )
-def test_names_of_replays(name: str, replay_of: dict[str, str] | None, expected: str) -> None:
-    spec = {"replayOf": replay_of} if replay_of else None
-    assert replay_manifest(task(name, spec=spec))["metadata"]["name"] == expected
+def test_names_of_replays(name: str, is_replay: bool, expected: str) -> None:
+    assert replay_name(name, is_replay=is_replay) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,3 +95,32 @@ def test_by_selector(client: TestClient, store: FakeStore, parts: Dependencies) 
     found = {item["taskId"]: (item["replayedAs"], item["problem"]) for item in answer.json()["items"]}
     assert found == {"a": ("a-r1", None), "b": (None, "a Task named b-r1 exists")}
     assert client.post("/api/v1/replay", json={"labelSelector": "("}).status_code == 422
+
+
+def _needs(*names: str) -> dict[str, Any]:
+    return {"dependsOn": [{"name": n, "condition": "Finished"} for n in names]}
+
+
+def test_a_replay_depends_on_what_the_task_did_and_on_replays_where_there_are_any(
+    client: TestClient, store: FakeStore
+) -> None:
+    store.add(
+        task("good", phase="Succeeded"),
+        task("good-r1"),
+        task("bad", phase="Failed"),
+        task("bad-r1", phase="Failed", spec={"replayOf": {"name": "bad", "uid": "uid-of-bad"}}),
+        task("bad-r2", phase="Running", spec={"replayOf": {"name": "bad-r1", "uid": "uid-of-bad-r1"}}),
+        task("lone", phase="Cancelled"),
+        task("lone-r1", phase="Succeeded"),
+        task("t", phase="Failed", spec=_needs("good", "bad", "lone")),
+    )
+    body = client.post("/api/v1/replay/t").json()
+    assert body["dependsOn"] == _needs("good", "bad-r2", "lone")["dependsOn"]
+
+
+def test_it_does_not_wait_for_what_is_gone(client: TestClient, store: FakeStore) -> None:
+    store.add(task("t", phase="DeadLettered", spec=_needs("gone")))
+    answer = client.post("/api/v1/replay/t")
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "not-replayable")
+    assert "Task gone" in answer.json()["detail"]
+    assert set(store.tasks) == {"t"}

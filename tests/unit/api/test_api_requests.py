@@ -40,6 +40,13 @@ BASE: dict[str, Any] = {"agentType": "text", "action": "echo"}
         ({"labels": {"harebell.dev/x": "y"}}, ("labels",)),
         ({"labels": {"sub.harebell.dev/x": "y"}}, ("labels",)),
         ({"labels": {"a": 1}}, ("labels", "a")),
+        ({"dependsOn": [{"name": "Upper"}]}, ("dependsOn", 0, "name")),
+        ({"dependsOn": [{"name": "a", "conditon": "Finished"}]}, ("dependsOn", 0, "conditon")),
+        ({"dependsOn": [{"name": "a", "condition": "Started"}]}, ("dependsOn", 0, "condition")),
+        ({"dependsOn": [{"name": "a"}, {"name": "a", "condition": "Finished"}]}, ("dependsOn",)),
+        ({"dependsOn": [{"name": f"a{n}"} for n in range(51)]}, ("dependsOn",)),
+        ({"dependsOn": ["a"]}, ("dependsOn", 0)),
+        ({"name": "a", "dependsOn": [{"name": "a"}]}, ()),
     ],
 )
 def test_refused(changed: dict[str, Any], place: tuple[str, ...]) -> None:
@@ -57,6 +64,7 @@ def test_a_spec_is_what_kubernetes_stores() -> None:
             "retryPolicy": {"maxRetries": 0, "backoff": {"factor": 3}},
             "activeDeadlineSeconds": 5,
             "suspend": True,
+            "dependsOn": [{"name": "a"}, {"name": "b", "condition": "Finished"}],
             "name": "n",
             "labels": {"notharebell.dev/a": "b"},
         }
@@ -67,6 +75,8 @@ def test_a_spec_is_what_kubernetes_stores() -> None:
         "payload": {"null": None, "nested": {"null": None}, "snake_case": 1.5},
         "priority": "high",
         "retryPolicy": {"maxRetries": 0, "backoff": {"initialSeconds": 1, "factor": 3, "maxSeconds": 300}},
+        "dependsOn": [{"name": "a", "condition": "Succeeded"}, {"name": "b", "condition": "Finished"}],
+        "onInterruption": "Auto",
         "activeDeadlineSeconds": 5,
         "suspend": True,
         "ttlSecondsAfterFinished": 604800,

@@ -8,6 +8,7 @@ from harebell_bus.envelopes import Reply, TaskRef
 from harebell_crds.task import CancelMode, Priority, TaskSpec, TaskStatus
 
 from .lanes import MessageNumber
+from .prerequisite import Prerequisite
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,14 @@ class TaskObservation:
     """Why the payload cannot be sent, or None."""
     cancel_sent_at: datetime | None
     """When the agent was last told to stop the current attempt."""
+    prerequisites: tuple[Prerequisite, ...] = ()
+    """What ``spec.dependsOn`` names, in its order."""
+    missing_since: datetime | None = None
+    """Since when this operator has seen one of them missing, or None."""
+    cycle: tuple[str, ...] = ()
+    """Tasks that wait for one another if this one is among them, the first repeated at the end."""
+    needed: bool = False
+    """Whether an unfinished Task depends on this one."""
 
 
 class EventType(StrEnum):

@@ -20,9 +20,11 @@ from harebell_crds.task import (
     CancelMode,
     TaskError,
     TaskPhase,
+    TaskSpec,
     TaskStatus,
 )
 
+from .dependencies import give_up, hold_back, queue_clock, refuse_inputs
 from .draft import Draft
 from .hearing import hear
 from .interruption import interrupted
@@ -58,6 +60,7 @@ def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
     _unsendable(draft)
     _cancel(draft)
     _lost_agent(draft)
+    give_up(draft)
     resume(draft)
     _deadlines(draft)
     if draft.phase.terminal:
@@ -146,7 +149,10 @@ def _queue_deadline(draft: Draft) -> datetime | None:
     if not spec.queue_deadline_seconds or spec.suspend:
         return None
     ended = status.attempts[-1].completed_at if status.attempts else None
-    begun = [m for m in (draft.obs.created_at, ended, status.resumed_at) if m is not None]
+    held = queue_clock(draft)
+    if held is None:
+        return None
+    begun = [m for m in (draft.obs.created_at, ended, status.resumed_at, *held) if m is not None]
     return max(begun) + timedelta(seconds=spec.queue_deadline_seconds)
 
 
@@ -168,17 +174,24 @@ def _go_on(draft: Draft) -> TaskDecision:
         due = draft.status.next_attempt_time
         if due is not None and now < due:
             return _conclude(draft, wake_at=_earliest(due, _queue_deadline(draft)))
+        if hold_back(draft):
+            return _conclude(draft, wake_at=_queue_deadline(draft))
         if obs.broker_error is not None:
             draft.status = waiting(
                 draft.status, TaskPhase.PENDING, *BROKER_AWAY, now, obs.generation
             ).model_copy(update={"next_attempt_time": None})
             return _conclude(draft, wake_at=_earliest(now + STOP_RESEND, _queue_deadline(draft)))
+        refuse_inputs(draft)
+        if draft.phase.terminal:
+            return _conclude(draft)
         draft.status = queued(draft.status, now)
         publish = True
     if draft.phase == TaskPhase.QUEUED:
         if not publish and obs.queued_as != obs.spec.priority:
             publish = _move(draft)
         publish = publish or is_lost(obs, now)
+        if publish and hold_back(draft):
+            return _conclude(draft, wake_at=_queue_deadline(draft))
         cause = in_queue(obs.spec.agent_type, obs.supply, obs.broker_error)
         draft.status = waiting(draft.status, TaskPhase.QUEUED, *cause, now, obs.generation)
         wake = _earliest(now + REASON_REVIEW, _queue_deadline(draft))
@@ -220,13 +233,19 @@ def is_lost(obs: TaskObservation, now: datetime) -> bool:
 
 def _after_the_end(draft: Draft) -> TaskDecision:
     """Nothing but the TTL, and the last words of replies, concern a finished Task."""
-    ended = draft.status.completed_at
-    if draft.status != draft.obs.status or ended is None:
+    expires = expires_at(draft.obs.spec, draft.status)
+    if draft.status != draft.obs.status or expires is None:
         return _conclude(draft)
-    expires = ended + timedelta(seconds=draft.obs.spec.ttl_seconds_after_finished)
-    if draft.now >= expires:
-        return replace(_conclude(draft), delete=True)
-    return _conclude(draft, wake_at=expires)
+    if draft.now < expires:
+        return _conclude(draft, wake_at=expires)
+    # Whoever needs its result ends one day, and then it is looked at again.
+    return replace(_conclude(draft), wake_at=None, delete=not draft.obs.needed)
+
+
+def expires_at(spec: TaskSpec, status: TaskStatus) -> datetime | None:
+    """Return when a finished Task is to be deleted, or None."""
+    ended = status.completed_at
+    return ended + timedelta(seconds=spec.ttl_seconds_after_finished) if ended else None
 
 
 def _conclude(draft: Draft, wake_at: datetime | None = None) -> TaskDecision:
@@ -234,8 +253,8 @@ def _conclude(draft: Draft, wake_at: datetime | None = None) -> TaskDecision:
     number, known = newest_message(status), newest_message(draft.obs.status)
     if not draft.unsettled and status != draft.obs.status:
         status = status.model_copy(update={"observed_generation": draft.obs.generation})
-    if wake_at is None and status.phase and status.phase.terminal and status.completed_at:
-        wake_at = status.completed_at + timedelta(seconds=draft.obs.spec.ttl_seconds_after_finished)
+    if wake_at is None and status.phase and status.phase.terminal:
+        wake_at = expires_at(draft.obs.spec, status)
     return TaskDecision(
         status=status,
         dead_letter=draft.dead_letter,
