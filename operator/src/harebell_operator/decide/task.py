@@ -179,7 +179,8 @@ def _go_on(draft: Draft) -> TaskDecision:
     if draft.phase == TaskPhase.QUEUED:
         if not publish and obs.queued_as != obs.spec.priority:
             publish = _move(draft)
-        publish = publish or is_lost(obs, now)
+        if not publish and is_lost(obs, now):
+            publish = _again(draft)
         reason, message = _why_waiting(draft)
         draft.status = waiting(draft.status, TaskPhase.QUEUED, reason, message, now, obs.generation)
         wake = _earliest(now + REASON_REVIEW, _queue_deadline(draft))
@@ -197,6 +198,18 @@ def _move(draft: Draft) -> bool:
         draft.unsettled = True
         return False
     draft.status = draft.status.model_copy(update={"dispatch": draft.status.dispatch + 1})
+    return True
+
+
+def _again(draft: Draft) -> bool:
+    """Publish a lost message again, from the second time on under a new number.
+
+    An operator that ended before it wrote so may have told the agents to drop the number that it has; they
+    would drop each one that follows.
+    """
+    published, queued_at = draft.obs.published_at, draft.status.queued_at
+    if published is not None and queued_at is not None and published > queued_at:
+        draft.status = draft.status.model_copy(update={"dispatch": draft.status.dispatch + 1})
     return True
 
 
