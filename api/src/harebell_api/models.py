@@ -78,6 +78,8 @@ class DispatchRequest(TaskSpec):
     """Of the spec, but no part of a request: a Task is not made in order to be cancelled."""
     replay_of: SkipJsonSchema[None] = None
     """Of the spec, but said by the path of a replay."""
+    idempotency_key: SkipJsonSchema[None] = None
+    """Of the spec, but said by a header."""
     name: Annotated[
         str | None,
         Field(max_length=253, pattern=_NAME, description="Name of the Task. Default: a generated one."),
@@ -223,6 +225,10 @@ class TaskDocument(_Document):
         str | None, Field(description="Disk or Memory: where its message is kept until an agent starts it.")
     ]
     replay_of: Annotated[ReplayOf | None, Field(description="The Task this one does again, if any.")]
+    duplicate_of: Annotated[
+        ReplayOf | None,
+        Field(description="The Task with the same idempotency key that is done in its place, if any."),
+    ]
     cancel: Annotated[str | None, Field(description="Graceful or Immediate once it is to be cancelled.")]
     phase: Annotated[
         str,

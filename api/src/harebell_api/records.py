@@ -38,6 +38,10 @@ class TaskRecord(Record):
     phase: str
     cancel: str | None
     labels: Mapping[str, str]
+    key: str | None
+    """The idempotency key that it is the Task of; not that of a duplicate."""
+    begun: bool
+    """Whether it has been published, or has finished."""
 
     @property
     def finished(self) -> bool:
@@ -72,6 +76,8 @@ def task_record(task: Object) -> TaskRecord:
         phase=intern(document["phase"]),
         cancel=document["cancel"],
         labels={intern(label): intern(value) for label, value in document["labels"].items()} or _NO_LABELS,
+        key=task["spec"].get("idempotencyKey") if document["duplicateOf"] is None else None,
+        begun=document["attempt"] > 0 or document["phase"] in _FINAL,
     )
 
 
@@ -104,6 +110,7 @@ def task_document(task: Object) -> dict[str, Any]:
         "priority": priority,
         "persistence": spec.get("persistence") or _DEFAULT_PERSISTENCE.get(priority),
         "replayOf": spec.get("replayOf"),
+        "duplicateOf": status.get("duplicateOf"),
         "cancel": spec.get("cancel"),
         "phase": status.get("phase") or TaskPhase.PENDING.value,
         "reason": status.get("reason"),

@@ -28,6 +28,7 @@ from . import metrics
 from .agents import AgentReconciler
 from .broker import Broker
 from .commands import send_superseded
+from .decide.duplicates import original_of
 from .decide.lanes import lane_for
 from .decide.observation import EventNote, Report, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
@@ -90,9 +91,7 @@ class TaskReconciler:
                     # Whatever changed while no operator looked may have been the priority.
                     queued_as=spec.priority if status.observed_generation == meta["generation"] else None,
                 )
-                self._store.tasks[entry.uid] = entry
-                self._store.dispatched(entry)
-                self._store.assign(entry.uid, None, status.agent_name)
+                self._store.add_task(entry)
             elif entry.generation == meta["generation"]:
                 return  # Our own status write, coming back.
         except ValidationError as error:
@@ -149,6 +148,8 @@ class TaskReconciler:
         waiting = await self._messages_waiting(entry, now)
         observation = self._gather(entry, tuple(d.reply for d in taken), now, waiting)
         decision = decide(observation, now)
+        # No other Task of its key may begin while the message is on its way.
+        entry.starting = decision.publish
         try:
             await self._send(entry, decision, now)
         except BusError as error:
@@ -160,6 +161,8 @@ class TaskReconciler:
             entry.broker_error = str(error)
             decision = decide(self._gather(entry, observation.replies, now, None), now)
             entry.broker_error = None
+        finally:
+            entry.starting = False
         if entry.deleted:
             return
         self._commit(entry, decision, taken, now)
@@ -205,6 +208,7 @@ class TaskReconciler:
             message_lost=entry.message_lost,
             payload_problem=entry.payload_problem,
             cancel_sent_at=sent[1] if sent and sent[0] == entry.status.attempt else None,
+            original=original_of(entry.claim, self._store.claims(entry.spec.idempotency_key)),
         )
 
     def _commit(

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum, StrEnum, auto
 
 from harebell_bus.envelopes import Reply, TaskRef
-from harebell_crds.task import CancelMode, Priority, TaskSpec, TaskStatus
+from harebell_crds.task import CancelMode, Priority, ReplayOf, TaskSpec, TaskStatus
 
 from .lanes import MessageNumber
 
@@ -73,6 +73,8 @@ class TaskObservation:
     """Why the payload cannot be sent, or None."""
     cancel_sent_at: datetime | None
     """When the agent was last told to stop the current attempt."""
+    original: ReplayOf | None = None
+    """The Task of the same ``idempotencyKey`` that is done in place of this one."""
 
 
 class EventType(StrEnum):

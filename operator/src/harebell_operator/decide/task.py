@@ -23,6 +23,7 @@ from harebell_crds.task import (
 )
 
 from .draft import Draft, attempt_failed
+from .duplicates import end_duplicate
 from .hearing import hear
 from .lanes import newest_message
 from .observation import (
@@ -56,6 +57,7 @@ def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
         hear(draft, reply)
     if draft.phase.terminal:
         return _after_the_end(draft)
+    end_duplicate(draft)
     _unsendable(draft)
     _cancel(draft)
     _lost_agent(draft)
