@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -64,7 +65,7 @@ def test_exactly_one_begins_in_whatever_order_they_are_looked_at(waiting: list[C
     assert sum(c.begun for c in waiting) == 1
 
 
-def observed(status: TaskStatus, original: ReplayOf | None = FIRST, **spec: object) -> TaskObservation:
+def observed(status: TaskStatus, original: ReplayOf | None = FIRST, **spec: Any) -> TaskObservation:
     return TaskObservation(
         uid="uid-2",
         generation=1,
@@ -86,7 +87,7 @@ def observed(status: TaskStatus, original: ReplayOf | None = FIRST, **spec: obje
 
 
 @pytest.mark.parametrize("spec", [{}, {"suspend": True}, {"cancel": CancelMode.GRACEFUL}])
-def test_a_duplicate_ends_without_having_started(spec: dict[str, object]) -> None:
+def test_a_duplicate_ends_without_having_started(spec: dict[str, Any]) -> None:
     decision = decide(observed(TaskStatus(), **spec), T0)
     status = decision.status
     assert not decision.publish
