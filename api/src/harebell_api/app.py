@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from . import handlers, openapi
+from .archive import Archive
 from .auth import AuthMiddleware, KeyRing
 from .cache import Cache
 from .kube import Kind, TaskStore
@@ -35,6 +36,7 @@ class Dependencies:
     namespace: str
     store: TaskStore
     keys: KeyRing
+    archive: Archive | None = None
     task_cache: Cache[TaskRecord] = field(default_factory=_task_cache)
     agent_cache: Cache[AgentRecord] = field(default_factory=_agent_cache)
     metrics: Metrics = field(default_factory=Metrics)
@@ -54,7 +56,7 @@ def create_app(given: Dependencies) -> FastAPI:
         Kind.TASKS: given.task_cache,
         Kind.AGENTS: given.agent_cache,
     }
-    app.include_router(tasks.task_routes(service))
+    app.include_router(tasks.task_routes(service, given.archive))
     app.include_router(replay.replay_routes(service))
     app.include_router(agents.agent_routes(given.agent_cache))
     app.include_router(stream.stream_routes(Streams(service, given.metrics)))

@@ -216,7 +216,14 @@ class TaskDocument(_Document):
     name: Annotated[str, Field(description="Name of the Task.")]
     namespace: Annotated[str, Field(description="Its namespace.")]
     uid: Annotated[str, Field(description="Its UID.")]
-    resource_version: Annotated[str, Field(description="Changes with every change of the Task.")]
+    source: Annotated[
+        Literal["cluster", "archive"],
+        Field(description="archive: the Task was deleted; this is how it was, from the archived messages."),
+    ]
+    resource_version: Annotated[
+        str | None,
+        Field(description="Changes with every change of the Task; null: it is no resource any more."),
+    ]
     labels: Annotated[dict[str, str], Field(description="Its labels.")]
     agent_type: Annotated[str, Field(description="Type of agent to do the work.")]
     action: Annotated[str, Field(description="Action the agent is to perform.")]
@@ -234,7 +241,7 @@ class TaskDocument(_Document):
         str,
         Field(
             description="Pending, Queued, Running, or one of the final Succeeded, Failed, Cancelled,"
-            " DeadLettered."
+            " DeadLettered. Unknown: from the archive, which does not say how it ended."
         ),
     ]
     reason: Annotated[str | None, Field(description="Why it is in this phase, as one CamelCase word.")]

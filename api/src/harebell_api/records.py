@@ -111,6 +111,7 @@ def task_document(task: Object) -> dict[str, Any]:
         "persistence": spec.get("persistence") or _DEFAULT_PERSISTENCE.get(priority),
         "replayOf": spec.get("replayOf"),
         "duplicateOf": status.get("duplicateOf"),
+        "source": "cluster",
         "cancel": spec.get("cancel"),
         "phase": status.get("phase") or TaskPhase.PENDING.value,
         "reason": status.get("reason"),

@@ -48,10 +48,10 @@ class Tasks:
         A name the cache does not have is asked of the API server: another replica may have made the Task
         just now.
         """
-        found = self.cache.get(task_id) or (self.cache.by_alias(task_id) if _is_uid(task_id) else None)
+        found = self.cache.get(task_id) or (self.cache.by_alias(task_id) if is_uid(task_id) else None)
         if found is not None:
             return found
-        if _is_uid(task_id) or len(task_id) > 253 or not _NAME.fullmatch(task_id):
+        if is_uid(task_id) or not is_id(task_id):
             raise _not_found(task_id)
         return await self._read(task_id)
 
@@ -254,7 +254,13 @@ def replay_manifest(original: Object) -> dict[str, Any]:
     }
 
 
-def _is_uid(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether a Task can have this name or UID."""
+    return len(text) <= 253 and _NAME.fullmatch(text) is not None
+
+
+def is_uid(text: str) -> bool:
+    """Whether it is meant as a UID; a name may look like one."""
     return _UID.fullmatch(text) is not None
 
 

@@ -180,7 +180,7 @@ raft.wal_max_size_bytes = 33554432
        The same expressions as in bus/src/harebell_bus/permissions.py, where their reasons are. */}}
 {{- define "harebell.rabbitmqUsers" -}}
 {{- $names := list `harebell\.work` `harebell\.replies` `harebell\.heartbeats` `harebell\.dead-letters` `harebell\.commands`
-      `harebell\.announcements` `harebell\.history` `harebell\.history\.intake` `harebell\.archive` `harebell\.archive-reports`
+      `harebell\.announcements` `harebell\.records` `harebell\.history` `harebell\.history\.intake` `harebell\.archive` `harebell\.archive-reports`
       `harebell\.work\..+` }}
 {{- $all := printf `^(%s)$` (join "|" $names) }}
 {{- $users := dict "operator" (dict "name" "harebell-operator" "topics" list

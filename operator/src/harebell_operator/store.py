@@ -66,6 +66,8 @@ class TaskEntry:
     cancel_sent: tuple[int, datetime] | None = None
     """Attempt and time of the last stop order."""
     deleted: bool = False
+    recorded: bool = False
+    """The history knows how it ended; it is about to be deleted."""
     starting: bool = False
     """Its first message is being published, though no status says so yet."""
 

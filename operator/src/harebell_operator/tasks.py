@@ -34,7 +34,8 @@ from .decide.observation import EventNote, Report, StopOrder, TaskDecision, Task
 from .decide.payload import payload_problem
 from .decide.task import decide, may_be_lost
 from .kube import Kube, KubeError
-from .reconciling import RETRY_SECONDS, take_step
+from .reconciling import FAULT_SECONDS, RETRY_SECONDS, take_step
+from .removal import record, recorded
 from .store import Delivery, Sent, Store, TaskEntry
 from .workforce import Workforce
 from .workqueue import WorkQueue
@@ -100,6 +101,13 @@ class TaskReconciler:
             return
         entry.spec, entry.generation = spec, meta["generation"]
         self._queue.add(entry.uid)
+
+    def removed(self, body: dict[str, Any]) -> None:
+        """Take in that a watch showed a Task for the last time."""
+        entry = self._store.tasks.get(body["metadata"]["uid"])
+        if entry is not None and not entry.recorded:
+            self._broker.spawn(record(self._broker.publisher, body, self._clock()))
+        self.deleted(body["metadata"]["uid"])
 
     def deleted(self, uid: str) -> None:
         """Take in that a Task is gone; whoever works on it is told to stop."""
@@ -173,7 +181,7 @@ class TaskReconciler:
         for note in decision.events:
             await self._record(entry, note)
         if decision.delete:
-            await self._kube.delete("tasks", entry.name, entry.uid)
+            await self._expire(entry, now)
         elif decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
 
@@ -254,6 +262,18 @@ class TaskReconciler:
             entry.written, entry.dirty_since = status, None
         unacked, entry.unacked = entry.unacked, []
         self._broker.acknowledge(unacked)
+
+    async def _expire(self, entry: TaskEntry, now: datetime) -> None:
+        """Delete a Task whose time is up, once the history knows it."""
+        due = entry.status.completed_at or now
+        due += timedelta(seconds=entry.spec.ttl_seconds_after_finished)
+        body = await self._kube.get("tasks", entry.name)
+        same = body["metadata"]["uid"] == entry.uid
+        if same and not await recorded(self._broker.publisher, body, due, now):
+            self._queue.add_after(entry.uid, FAULT_SECONDS)
+            return
+        entry.recorded = True
+        await self._kube.delete("tasks", entry.name, entry.uid)
 
     # ---- act -----------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ def registry(
     async def task(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
         if event["type"] == "DELETED":
-            tasks.deleted(body["metadata"]["uid"])
+            tasks.removed(body)
         else:
             tasks.observed(body)
 
