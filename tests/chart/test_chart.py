@@ -39,7 +39,10 @@ EXTERNAL = {
         "embedded": {"enabled": False},
         "external": {"existingSecret": "my-broker", "caKey": "ca.pem"},
     },
-    "postgresql": {"embedded": {"enabled": False}, "external": {"existingSecret": "my-database"}},
+    "postgresql": {
+        "embedded": {"enabled": False},
+        "external": {"existingSecret": "my-database", "existingReaderSecret": "my-reader"},
+    },
     "api": {"existingSecret": "my-keys"},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -473,8 +476,12 @@ def test_generated_secrets() -> None:
         f"postgresql://harebell:{database['password']}@bell-harebell-postgresql.agents.svc:5432/harebell"
     )
     users = [secret["stringData"]["password"] for name, secret in secrets.items() if "amqp-" in name]
-    made = [*users, broker["erlang-cookie"], database["password"], keys]
     assert len(users) == 4
+    reader = secrets["postgresql-reader"]["stringData"]
+    assert reader["url"] == database["url"].replace(
+        f"harebell:{database['password']}", f"harebell_reader:{reader['password']}"
+    )
+    made = [*users, broker["erlang-cookie"], database["password"], reader["password"], keys]
     assert len(set(made)) == len(made)
     assert min(map(len, made)) >= 32
 
@@ -684,6 +691,27 @@ def test_the_archiver_knows_broker_and_database(variant: str) -> None:
     assert of_kind(resources, "Deployment")[name]["spec"]["strategy"] == {"type": "Recreate"}
     operator = environment(resources, "bell-harebell-operator/operator")
     assert (operator["HAREBELL_ARCHIVE"], operator["HAREBELL_RECORD_HEARTBEATS"]) == ("true", "false")
+
+
+@pytest.mark.parametrize("variant", ["default", "external"])
+def test_the_api_reads_the_archive_as_nobody_who_may_write(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    reader = "my-reader" if variant == "external" else "bell-harebell-postgresql-reader"
+    pod = pods(resources)["bell-harebell-operator"]["spec"]
+    (volume,) = (v for v in pod["volumes"] if v["name"] == "archive")
+    assert volume["secret"] == {"secretName": reader, "items": [{"key": "url", "path": "url"}]}
+    container = "bell-harebell-operator/api"
+    assert environment(resources, container)["HAREBELL_ARCHIVE_URL_FILE"] == "/etc/harebell/archive/url"
+    # Only of a server of its own does the release make users.
+    archiver = environment(resources, "bell-harebell-archiver/archiver")
+    assert ("HAREBELL_READER_PASSWORD_FILE" in archiver) == (variant == "default")
+
+
+def test_without_a_reader_the_api_does_without_the_archive() -> None:
+    external = {"embedded": {"enabled": False}, "external": {"existingSecret": "my-database"}}
+    resources = render({"postgresql": external})
+    assert "HAREBELL_ARCHIVE_URL_FILE" not in environment(resources, "bell-harebell-operator/api")
+    assert [name for name in pods(resources) if "archiver" in name]
 
 
 def test_without_postgresql_there_is_no_archiver() -> None:

@@ -38,6 +38,15 @@
 {{- end }}
 {{- end }}
 
+{{- /* The Secret with the URL for who may only read what became of Tasks; empty: the API does without the archive. */}}
+{{- define "harebell.readerSecret" -}}
+{{- if .Values.postgresql.embedded.enabled }}
+{{- include "harebell.fullname" . }}-postgresql-reader
+{{- else }}
+{{- .Values.postgresql.external.existingReaderSecret }}
+{{- end }}
+{{- end }}
+
 {{- /* Labels; those of "selector" never change. Both take (dict "root" $ "component" "..."). */}}
 {{- define "harebell.selector" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
