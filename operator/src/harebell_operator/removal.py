@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from harebell_bus.envelopes import Removed, TaskRef
-from harebell_bus.errors import BusError
+from harebell_bus.errors import BrokerUnavailableError, BusError
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import (
     AGENT_TYPE_HEADER,
@@ -18,6 +18,7 @@ from harebell_bus.topology import (
 
 logger = logging.getLogger(__name__)
 
+RETRY_SECONDS = 10.0
 PATIENCE = timedelta(hours=1)
 """How long a Task outlives its TTL at most for want of a history: finished work must not fill the cluster."""
 
@@ -39,6 +40,9 @@ def removed(body: Mapping[str, Any], at: datetime) -> Removed:
 
 async def record(publisher: Publisher, body: Mapping[str, Any], at: datetime) -> None:
     """Record a Task. :raises BusError: the history did not take it."""
+    if not publisher.attached:
+        # Many may expire while the broker is away, and none is worth a worker's time.
+        raise BrokerUnavailableError("not connected")
     told = removed(body, at)
     await publisher.publish(
         RECORDS_EXCHANGE,
@@ -59,8 +63,9 @@ async def recorded(publisher: Publisher, body: Mapping[str, Any], due: datetime,
     try:
         await record(publisher, body, now)
     except BusError as error:
-        late = now - due >= PATIENCE
-        what = "is deleted unrecorded" if late else "is kept until it can be recorded"
-        logger.warning("Task %s %s: %s", body["metadata"]["name"], what, error)
-        return late
+        name = body["metadata"]["name"]
+        if now - due < PATIENCE:
+            logger.info("Task %s is kept until it can be recorded: %s", name, error)
+            return False
+        logger.warning("Task %s is deleted unrecorded: %s", name, error)
     return True

@@ -24,7 +24,7 @@ from harebell_bus.topology import (
 )
 from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
 
-from . import metrics
+from . import metrics, removal
 from .agents import AgentReconciler
 from .broker import Broker
 from .commands import send_superseded
@@ -34,8 +34,7 @@ from .decide.observation import EventNote, Report, StopOrder, TaskDecision, Task
 from .decide.payload import payload_problem
 from .decide.task import decide, may_be_lost
 from .kube import Kube, KubeError
-from .reconciling import FAULT_SECONDS, RETRY_SECONDS, take_step
-from .removal import record, recorded
+from .reconciling import RETRY_SECONDS, take_step
 from .store import Delivery, Sent, Store, TaskEntry
 from .workforce import Workforce
 from .workqueue import WorkQueue
@@ -106,7 +105,7 @@ class TaskReconciler:
         """Take in that a watch showed a Task for the last time."""
         entry = self._store.tasks.get(body["metadata"]["uid"])
         if entry is not None and not entry.recorded:
-            self._broker.spawn(record(self._broker.publisher, body, self._clock()))
+            self._broker.spawn(removal.record(self._broker.publisher, body, self._clock()))
         self.deleted(body["metadata"]["uid"])
 
     def deleted(self, uid: str) -> None:
@@ -269,8 +268,8 @@ class TaskReconciler:
         due += timedelta(seconds=entry.spec.ttl_seconds_after_finished)
         body = await self._kube.get("tasks", entry.name)
         same = body["metadata"]["uid"] == entry.uid
-        if same and not await recorded(self._broker.publisher, body, due, now):
-            self._queue.add_after(entry.uid, FAULT_SECONDS)
+        if same and not await removal.recorded(self._broker.publisher, body, due, now):
+            self._queue.add_after(entry.uid, removal.RETRY_SECONDS)
             return
         entry.recorded = True
         await self._kube.delete("tasks", entry.name, entry.uid)

@@ -44,7 +44,12 @@ class Told(Publisher):
     def __init__(self, error: BrokerUnavailableError | None) -> None:
         super().__init__()
         self.error = error
+        self.connected = True
         self.messages: list[Message | bytes] = []
+
+    @property
+    def attached(self) -> bool:
+        return self.connected
 
     async def publish(self, exchange: str, message: Message | bytes, **_: Any) -> None:
         if self.error is not None:
@@ -68,3 +73,10 @@ async def test_a_task_waits_for_the_history_but_not_for_ever(
     publisher = Told(None if reachable else BrokerUnavailableError("down"))
     assert await recorded(publisher, TASK, T0, T0 + late) is may_go
     assert publisher.messages == ([removed(TASK, T0 + late)] if reachable else [])
+
+
+async def test_nobody_waits_for_a_connection() -> None:
+    publisher = Told(None)
+    publisher.connected = False
+    assert not await recorded(publisher, TASK, T0, T0)
+    assert publisher.messages == []
