@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from harebell_crds.task import CancelMode, Priority, TaskSpec, TaskStatus
+from harebell_crds.task import CancelMode, OnInterruption, Priority, TaskSpec, TaskStatus
 from harebell_operator.decide.fencing import is_stale
 from harebell_operator.decide.lanes import MessageNumber, newest_message
 from harebell_operator.decide.observation import (
@@ -47,6 +47,7 @@ class World:
                 "maxRetries": rng.randrange(4),
                 "backoff": {"initialSeconds": rng.choice((0, 1, 5)), "maxSeconds": rng.choice((5, 300))},
             },
+            on_interruption=rng.choice(tuple(OnInterruption)),
             queue_deadline_seconds=rng.choice((None, None, 60, 600)),
             active_deadline_seconds=rng.choice((None, None, 60, 600)),
             ttl_seconds_after_finished=rng.choice((0, 100)),
