@@ -61,6 +61,10 @@ test: unit chart integration e2e ## everything, from whatever state the machine 
 unit: venv ## decisions, models, actions: no cluster needed
 	$(PYTEST) tests/unit
 
+.PHONY: properties
+properties: venv ## many random interleavings of a Task's events; ARGS="--help" lists what can be chosen
+	$(BIN)/python -m tests.unit.operator.simulation $(ARGS)
+
 .PHONY: chart
 chart: cluster ## the chart as rendered
 	$(PYTEST) tests/chart

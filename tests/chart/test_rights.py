@@ -122,8 +122,12 @@ def test_generated_secrets() -> None:
         f"postgresql://harebell:{database['password']}@bell-harebell-postgresql.agents.svc:5432/harebell"
     )
     users = [secret["stringData"]["password"] for name, secret in secrets.items() if "amqp-" in name]
-    made = [*users, broker["erlang-cookie"], database["password"], keys]
     assert len(users) == 4
+    reader = secrets["postgresql-reader"]["stringData"]
+    assert reader["url"] == database["url"].replace(
+        f"harebell:{database['password']}", f"harebell_reader:{reader['password']}"
+    )
+    made = [*users, broker["erlang-cookie"], database["password"], reader["password"], keys]
     assert len(set(made)) == len(made)
     assert min(map(len, made)) >= 32
 

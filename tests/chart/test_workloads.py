@@ -150,6 +150,27 @@ def test_how_long_offline_agents_are_kept(given: dict[str, int], seconds: str) -
     assert env["HAREBELL_AGENT_TTL_SECONDS"] == seconds
 
 
+@pytest.mark.parametrize("variant", ["default", "external"])
+def test_the_api_reads_the_archive_as_nobody_who_may_write(variant: str) -> None:
+    resources = render(VARIANTS[variant])
+    reader = "my-reader" if variant == "external" else "bell-harebell-postgresql-reader"
+    pod = pods(resources)["bell-harebell-operator"]["spec"]
+    (volume,) = (v for v in pod["volumes"] if v["name"] == "archive")
+    assert volume["secret"] == {"secretName": reader, "items": [{"key": "url", "path": "url"}]}
+    container = "bell-harebell-operator/api"
+    assert environment(resources, container)["HAREBELL_ARCHIVE_URL_FILE"] == "/etc/harebell/archive/url"
+    # Only of a server of its own does the release make users.
+    archiver = environment(resources, "bell-harebell-archiver/archiver")
+    assert ("HAREBELL_READER_PASSWORD_FILE" in archiver) == (variant == "default")
+
+
+def test_without_a_reader_the_api_does_without_the_archive() -> None:
+    external = {"embedded": {"enabled": False}, "external": {"existingSecret": "my-database"}}
+    resources = render({"postgresql": external})
+    assert "HAREBELL_ARCHIVE_URL_FILE" not in environment(resources, "bell-harebell-operator/api")
+    assert [name for name in pods(resources) if "archiver" in name]
+
+
 def test_without_postgresql_there_is_no_archiver() -> None:
     resources = render({"postgresql": {"embedded": {"enabled": False}}})
     assert not [name for name in pods(resources) if "archiver" in name]

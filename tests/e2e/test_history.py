@@ -23,6 +23,17 @@ def test_every_message_of_a_task_is_archived(release: Release, kubectl: Kubectl)
     assert kinds() == ["Work", "Started", "Succeeded"]
 
 
+def test_a_deleted_task_is_answered_for(release: Release, kubectl: Kubectl) -> None:
+    kubectl.apply(manifest("passing", payload={"text": "kept"}, ttlSecondsAfterFinished=0))
+
+    def answer() -> Any:
+        found = release.rest("GET", "/api/v1/status/passing")
+        return found.body if found.status == 200 and found.body["source"] == "archive" else None
+
+    found = until("the archive to answer", answer, 90)
+    assert (found["phase"], found["result"]) == ("Succeeded", {"text": "kept"})
+
+
 def test_the_bus_says_how_it_goes(release: Release, kubectl: Kubectl) -> None:
     def conditions() -> dict[str, Any]:
         status = kubectl.get("bus", "harebell").get("status", {})

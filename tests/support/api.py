@@ -44,7 +44,7 @@ class Api:
 
 
 @contextmanager
-def running(kubeconfig: Path, namespace: str, key_file: Path) -> Iterator[Api]:
+def running(kubeconfig: Path, namespace: str, key_file: Path, **more: str) -> Iterator[Api]:
     """Start an API, which takes :data:`KEY` if the file has it, and end it in any case."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HAREBELL_")},
@@ -54,6 +54,7 @@ def running(kubeconfig: Path, namespace: str, key_file: Path) -> Iterator[Api]:
         "HAREBELL_HOST": "127.0.0.1",
         "HAREBELL_PORT": "0",
         "HAREBELL_LOG_LEVEL": "info",
+        **more,
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "harebell_api"], stdout=subprocess.PIPE, text=True, env=environment

@@ -23,7 +23,10 @@ EXTERNAL = {
         "embedded": {"enabled": False},
         "external": {"existingSecret": "my-broker", "caKey": "ca.pem"},
     },
-    "postgresql": {"embedded": {"enabled": False}, "external": {"existingSecret": "my-database"}},
+    "postgresql": {
+        "embedded": {"enabled": False},
+        "external": {"existingSecret": "my-database", "existingReaderSecret": "my-reader"},
+    },
     "api": {"existingSecret": "my-keys"},
 }
 VARIANTS: dict[str, dict[str, Any]] = {

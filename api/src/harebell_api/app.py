@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from . import handlers, openapi
+from .archive import Archive
 from .auth import AuthMiddleware, KeyRing
 from .cache import Cache
 from .kube import Kind, TaskStore
@@ -36,6 +37,7 @@ class Dependencies:
     namespace: str
     store: TaskStore
     keys: KeyRing
+    archive: Archive | None = None
     task_cache: Cache[TaskRecord] = field(default_factory=_task_cache)
     agent_cache: Cache[AgentRecord] = field(default_factory=_agent_cache)
     metrics: Metrics = field(default_factory=Metrics)
@@ -57,7 +59,7 @@ def create_app(given: Dependencies) -> FastAPI:
     }
     waiting = Queues(given.agent_cache.values)
     given.task_cache.follow(waiting.changed)
-    app.include_router(tasks.task_routes(service, waiting))
+    app.include_router(tasks.task_routes(service, waiting, given.archive))
     app.include_router(queues.queue_routes(waiting))
     app.include_router(replay.replay_routes(service))
     app.include_router(agents.agent_routes(given.agent_cache))

@@ -54,7 +54,8 @@ class Cache(Generic[R]):
     ) -> None:
         self._aliases_of, self._clock = aliases, clock
         self._records: dict[str, R] = {}
-        self._aliases: dict[str, str] = {}
+        self._aliases: dict[str, dict[str, None]] = {}
+        """Names by alias, in the order in which they came to have it."""
         self._subscriptions: dict[str, set[Subscription[R]]] = {}
         self._followers: list[Callable[[R | None, R | None], None]] = []
         self._watched = 0
@@ -69,8 +70,11 @@ class Cache(Generic[R]):
 
     def by_alias(self, alias: str) -> R | None:
         """Return the record that has the alias, or None."""
-        name = self._aliases.get(alias)
-        return self._records[name] if name is not None else None
+        return next(iter(self.all_by_alias(alias)), None)
+
+    def all_by_alias(self, alias: str) -> list[R]:
+        """Return the records that have the alias."""
+        return [self._records[name] for name in self._aliases.get(alias, ())]
 
     def values(self) -> Iterable[R]:
         """Return all records, in no order."""
@@ -151,7 +155,7 @@ class Cache(Generic[R]):
             self._unalias(old)
         self._records[record.name] = record
         for alias in self._aliases_of(record):
-            self._aliases[alias] = record.name
+            self._aliases.setdefault(alias, {})[record.name] = None
         self._tell(old, record)
         self._publish(Change(record))
 
@@ -167,7 +171,9 @@ class Cache(Generic[R]):
 
     def _unalias(self, record: R) -> None:
         for alias in self._aliases_of(record):
-            if self._aliases.get(alias) == record.name:
+            names = self._aliases[alias]
+            del names[record.name]
+            if not names:
                 del self._aliases[alias]
 
     def _publish(self, change: Change[R]) -> None:

@@ -1,6 +1,7 @@
-"""The ``Idempotency-Key`` header: the same key gives the same Task.
+"""The ``Idempotency-Key`` header: the same key gives the same Task, however it was made.
 
-The key decides the Task's name, so Kubernetes itself refuses a second Task, whichever replica is asked.
+The key is the Task's ``spec.idempotencyKey``, and the operator does one Task of a key only. It decides the
+Task's name too: of requests that come at once, Kubernetes takes one, whichever replicas are asked.
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
@@ -10,9 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from harebell_crds.task import TaskSpec
-
-LABEL = "harebell.dev/idempotency-key"
-"""Label of a Task made with a key: its hash, for the key itself may hold anything."""
 
 _HASH_LENGTH = 32
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -36,15 +34,18 @@ def parse_key(header: str) -> str:
 
 
 def hash_key(namespace: str, key: str) -> str:
-    """Return what stands for the key in names and labels."""
+    """Return what stands for the key in names, for the key itself may hold anything."""
     return hashlib.sha256(f"{namespace}\0{key}".encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def same_request(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Whether a Task's spec is what is asked for now. Having been cancelled since makes no difference."""
+    """Whether a Task's spec is what is asked for now. Having been cancelled since makes no difference.
+
+    Nor does the key, which is how the Task was found.
+    """
     return _normal(asked) == _normal(stored)
 
 
 def _normal(spec: Mapping[str, Any]) -> TaskSpec:
-    """Return the spec with the defaults the API server fills in, and without cancel."""
-    return TaskSpec.model_validate({**spec, "cancel": None})
+    """Return the spec with the defaults the API server fills in, without cancel and the key."""
+    return TaskSpec.model_validate({**spec, "cancel": None, "idempotencyKey": None})

@@ -13,6 +13,7 @@ from prometheus_client import disable_created_metrics
 
 from . import logs, server, settings
 from .app import Dependencies, create_app
+from .archive import PostgreSQL
 from .auth import KeyFileError, KeyRing
 from .kube import Kind, Kube, connect
 from .records import agent_record, task_record
@@ -57,7 +58,8 @@ async def serve(given: Settings, keys: KeyRing) -> None:
     """
     async with connect() as client:
         kube = Kube(client, given.namespace)
-        parts = Dependencies(given.namespace, kube, keys)
+        archive = PostgreSQL(given.archive.url) if given.archive else None
+        parts = Dependencies(given.namespace, kube, keys, archive)
         restarted = parts.metrics.watch_restarted
         reflectors = (
             Reflector(Kind.TASKS, kube, parts.task_cache, task_record, restarted).run(),
@@ -75,4 +77,6 @@ async def serve(given: Settings, keys: KeyRing) -> None:
             await serving.serve(sockets=[listener])
             for task in watching:
                 task.cancel()
+        if archive is not None:
+            archive.close()
     logger.info("stopped")

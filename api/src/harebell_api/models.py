@@ -97,6 +97,8 @@ class DispatchRequest(TaskSpec):
     """Of the spec, but no part of a request: a Task is not made in order to be cancelled."""
     replay_of: SkipJsonSchema[None] = None
     """Of the spec, but said by the path of a replay."""
+    idempotency_key: SkipJsonSchema[None] = None
+    """Of the spec, but said by a header."""
     name: Annotated[
         str | None,
         Field(max_length=253, pattern=_NAME, description="Name of the Task. Default: a generated one."),
@@ -247,7 +249,14 @@ class TaskDocument(_Document):
     name: Annotated[str, Field(description="Name of the Task.")]
     namespace: Annotated[str, Field(description="Its namespace.")]
     uid: Annotated[str, Field(description="Its UID.")]
-    resource_version: Annotated[str, Field(description="Changes with every change of the Task.")]
+    source: Annotated[
+        Literal["cluster", "archive"],
+        Field(description="archive: the Task was deleted; this is how it was, from the archived messages."),
+    ]
+    resource_version: Annotated[
+        str | None,
+        Field(description="Changes with every change of the Task; null: it is no resource any more."),
+    ]
     labels: Annotated[dict[str, str], Field(description="Its labels.")]
     agent_type: Annotated[str, Field(description="Type of agent to do the work.")]
     action: Annotated[str, Field(description="Action the agent is to perform.")]
@@ -259,12 +268,16 @@ class TaskDocument(_Document):
         list[Dependency], Field(description="Tasks that must finish before this one starts.")
     ]
     replay_of: Annotated[ReplayOf | None, Field(description="The Task this one does again, if any.")]
+    duplicate_of: Annotated[
+        ReplayOf | None,
+        Field(description="The Task with the same idempotency key that is done in its place, if any."),
+    ]
     cancel: Annotated[str | None, Field(description="Graceful or Immediate once it is to be cancelled.")]
     phase: Annotated[
         str,
         Field(
             description="Pending, Queued, Running, or one of the final Succeeded, Failed, Cancelled,"
-            " DeadLettered."
+            " DeadLettered. Unknown: from the archive, which does not say how it ended."
         ),
     ]
     reason: Annotated[str | None, Field(description="Why it is in this phase, as one CamelCase word.")]

@@ -43,6 +43,10 @@ class TaskRecord(Record):
     queued_at: str | None
     started_at: str | None
     completed_at: str | None
+    key: str | None
+    """The idempotency key that it is the Task of; not that of a duplicate."""
+    begun: bool
+    """Whether it has been published, or has finished."""
 
     @property
     def finished(self) -> bool:
@@ -99,6 +103,8 @@ def task_record(task: Object) -> TaskRecord:
         queued_at=document["queuedAt"],
         started_at=document["startedAt"],
         completed_at=document["completedAt"],
+        key=task["spec"].get("idempotencyKey") if document["duplicateOf"] is None else None,
+        begun=document["attempt"] > 0 or document["phase"] in _FINAL,
     )
 
 
@@ -138,6 +144,8 @@ def task_document(task: Object) -> dict[str, Any]:
         "persistence": spec.get("persistence") or _DEFAULT_PERSISTENCE.get(priority),
         "dependsOn": spec.get("dependsOn") or [],
         "replayOf": spec.get("replayOf"),
+        "duplicateOf": status.get("duplicateOf"),
+        "source": "cluster",
         "cancel": spec.get("cancel"),
         "phase": status.get("phase") or TaskPhase.PENDING.value,
         "reason": status.get("reason"),

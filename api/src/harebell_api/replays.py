@@ -12,7 +12,6 @@ from typing import Any
 from harebell_crds import API_VERSION
 from harebell_crds.task import TaskPhase
 
-from .idempotency import LABEL
 from .kube import Object
 from .problems import ProblemError, ProblemType
 from .records import TaskRecord
@@ -30,7 +29,6 @@ async def replay_manifest(original: Object, find: FindTask) -> dict[str, Any]:
     :raises ProblemError: the original depends on a Task that does not exist.
     """
     metadata, spec = original["metadata"], original["spec"]
-    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != LABEL}
     needed = [
         {**dependency, "name": await _newest(dependency["name"], find)}
         for dependency in spec.get("dependsOn") or []
@@ -40,10 +38,10 @@ async def replay_manifest(original: Object, find: FindTask) -> dict[str, Any]:
         "kind": "Task",
         "metadata": {
             "name": replay_name(metadata["name"], is_replay=bool(spec.get("replayOf"))),
-            "labels": labels,
+            "labels": metadata.get("labels") or {},
         },
         "spec": {
-            **{k: v for k, v in spec.items() if k not in ("cancel", "suspend")},
+            **{k: v for k, v in spec.items() if k not in ("cancel", "suspend", "idempotencyKey")},
             **({"dependsOn": needed} if needed else {}),
             "replayOf": {"name": metadata["name"], "uid": metadata["uid"]},
         },

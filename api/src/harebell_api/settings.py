@@ -4,12 +4,15 @@
 ``HAREBELL_NAMESPACE``     namespace served; default ``POD_NAMESPACE``, else the service account's own
 ``HAREBELL_HOST``          address to listen on, default 0.0.0.0
 ``HAREBELL_PORT``          port to listen on, default 8080
+``HAREBELL_ARCHIVE_URL``   PostgreSQL with the archive, ``postgresql://harebell_reader:password@host/database``;
+                           default: none, and a Task that was deleted is not found
+``HAREBELL_ARCHIVE_URL_FILE``   a file that holds it; read again at every connect
 ``HAREBELL_LOG_LEVEL``     debug, info, warning or error; default info
 """
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -21,6 +24,18 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True)
+class ArchiveSettings:
+    """Where the archive is."""
+
+    url_literal: str | None = field(default=None, repr=False)
+    url_file: Path | None = None
+
+    def url(self) -> str:
+        """Return the URL as it is now. :raises OSError: its file cannot be read."""
+        return self.url_literal or "" if self.url_file is None else self.url_file.read_text().strip()
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the API needs to know before it starts."""
 
@@ -29,6 +44,7 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a Pod's Service reaches it on the Pod's address
     port: int = 8080
     log_level: int = logging.INFO
+    archive: ArchiveSettings | None = None
 
     @classmethod
     def from_environment(
@@ -44,6 +60,7 @@ class Settings:
             host=environment.get("HAREBELL_HOST") or cls.host,
             port=_port(environment.get("HAREBELL_PORT") or str(cls.port)),
             log_level=_log_level(environment.get("HAREBELL_LOG_LEVEL") or "info"),
+            archive=_archive(environment),
         )
 
 
@@ -55,6 +72,15 @@ def _namespace(environment: Mapping[str, str], file: Path) -> str:
         return file.read_text().strip()
     except OSError as error:
         raise SettingsError("set HAREBELL_NAMESPACE or POD_NAMESPACE when not running in a Pod") from error
+
+
+def _archive(environment: Mapping[str, str]) -> ArchiveSettings | None:
+    literal, file = environment.get("HAREBELL_ARCHIVE_URL"), environment.get("HAREBELL_ARCHIVE_URL_FILE")
+    if literal and file:
+        raise SettingsError("set HAREBELL_ARCHIVE_URL or HAREBELL_ARCHIVE_URL_FILE, not both")
+    if file:
+        return ArchiveSettings(url_file=Path(file))
+    return ArchiveSettings(literal) if literal else None
 
 
 def _port(text: str) -> int:

@@ -8,7 +8,7 @@ from harebell_crds import API_VERSION
 from harebell_crds.task import MAX_PAYLOAD_BYTES, CancelMode, Priority, TaskPhase
 
 from .cache import Cache
-from .idempotency import LABEL, hash_key, same_request
+from .idempotency import hash_key, same_request
 from .kube import Object, TaskStore
 from .kube_errors import ApiServerError, ApiServerUnreachableError, problem_for
 from .models import DispatchRequest, compact_json
@@ -23,9 +23,8 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 
 
 def task_aliases(task: TaskRecord) -> tuple[str, ...]:
-    """Return what a Task is found by besides its name: its UID, and the hash of its idempotency key."""
-    key = task.labels.get(LABEL)
-    return (task.uid, key) if key else (task.uid,)
+    """Return what a Task is found by besides its name: its UID, and its idempotency key."""
+    return (task.uid, _key_alias(task.key)) if task.key is not None else (task.uid,)
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,10 @@ class Tasks:
         A name the cache does not have is asked of the API server: another replica may have made the Task
         just now.
         """
-        found = self.cache.get(task_id) or (self.cache.by_alias(task_id) if _is_uid(task_id) else None)
+        found = self.cache.get(task_id) or (self.cache.by_alias(task_id) if is_uid(task_id) else None)
         if found is not None:
             return found
-        if _is_uid(task_id) or len(task_id) > 253 or not _NAME.fullmatch(task_id):
+        if is_uid(task_id) or not is_id(task_id):
             raise _not_found(task_id)
         return await self._read(task_id)
 
@@ -64,17 +63,18 @@ class Tasks:
         if size > MAX_PAYLOAD_BYTES:
             detail = f"the payload is {size} bytes as JSON; at most {MAX_PAYLOAD_BYTES} are allowed"
             raise ProblemError(ProblemType.TOO_LARGE, detail, [FieldError(detail, pointer="/payload")])
-        hashed = hash_key(self.namespace, key) if key is not None else None
-        manifest = task_manifest(request, hashed)
-        self._refuse_other_name(hashed, manifest["metadata"].get("name"))
+        manifest = task_manifest(request, self.namespace, key)
+        if key is not None and (earlier := await self._made_with(key)) is not None:
+            return Dispatched(self._matching(earlier, request), replayed=True)
         try:
             return Dispatched(self._remember(await self._store.create_task(manifest)), replayed=False)
         except ApiServerError as error:
-            if hashed is None or error.reason != "AlreadyExists":
+            if key is None or error.reason != "AlreadyExists":
                 raise problem_for(error) from error
         except ApiServerUnreachableError as error:
             raise problem_for(error) from error
-        return Dispatched(await self._made_before(manifest, hashed), replayed=True)
+        made_before = await self._made_before(manifest["metadata"]["name"], key)
+        return Dispatched(self._matching(made_before, request), replayed=True)
 
     async def cancel(self, task_id: str, mode: CancelMode) -> TaskRecord:
         """Ask for a Task to be cancelled; asking again changes nothing, unless it makes it Immediate.
@@ -165,26 +165,51 @@ class Tasks:
     async def _read(self, name: str) -> TaskRecord:
         return self._remember(await self._fetch(name))
 
-    async def _made_before(self, manifest: Object, hashed: str) -> TaskRecord:
-        """Return the Task that has the name already, if it was made by the same request."""
-        name = manifest["metadata"]["name"]
+    async def _made_with(self, key: str) -> Object | None:
+        """Return the Task of a key, as far as this replica knows of one; the order is the operator's."""
+        known = self.cache.all_by_alias(_key_alias(key))
+        if not known:
+            return None
+        first = min(known, key=lambda task: (not task.begun, task.created, task.uid))
+        return await self._read_if(first.name, first.uid)
+
+    async def _made_before(self, name: str, key: str) -> Object:
+        """Return the Task that has the name a key gives, or the one that is done in its place.
+
+        :raises ProblemError: another key, or none, made it.
+        """
         try:
             existing = await self._store.read_task(name)
         except (ApiServerError, ApiServerUnreachableError) as error:
             if isinstance(error, ApiServerError) and error.status == 404:
                 raise ProblemError(ProblemType.CONFLICT, f"Task {name} was deleted meanwhile") from error
             raise problem_for(error) from error
-        if (existing["metadata"].get("labels") or {}).get(LABEL) != hashed:
+        if existing["spec"].get("idempotencyKey") != key:
             raise ProblemError(ProblemType.ALREADY_EXISTS, f"a Task named {name} exists")
-        if not same_request(manifest["spec"], existing["spec"]):
-            raise _key_reused(name)
-        return self._remember(existing)
+        original = (existing.get("status") or {}).get("duplicateOf")
+        done = await self._read_if(original["name"], original["uid"]) if original else None
+        return done or existing
 
-    def _refuse_other_name(self, hashed: str | None, name: str | None) -> None:
-        """Refuse a key that has made a Task of another name, as far as this replica knows of it."""
-        earlier = self.cache.by_alias(hashed) if hashed is not None else None
-        if earlier is not None and earlier.name != name:
-            raise _key_reused(earlier.name)
+    async def _read_if(self, name: str, uid: str) -> Object | None:
+        """Return the Task with this name and UID, or None: there is none any more."""
+        try:
+            found = await self._store.read_task(name)
+        except ApiServerError as error:
+            if error.status == 404:
+                return None
+            raise problem_for(error) from error
+        except ApiServerUnreachableError as error:
+            raise problem_for(error) from error
+        return found if found["metadata"]["uid"] == uid else None
+
+    def _matching(self, existing: Object, request: DispatchRequest) -> TaskRecord:
+        """Return a Task made with the key of a request. :raises ProblemError: by another request."""
+        name = existing["metadata"]["name"]
+        named_so = request.name in (None, name) and name.startswith(request.generate_name or "")
+        if not named_so or not same_request(request.spec(), existing["spec"]):
+            detail = f"this Idempotency-Key made Task {name}, from a different request"
+            raise ProblemError(ProblemType.IDEMPOTENCY_KEY_REUSED, detail)
+        return self._remember(existing)
 
     def _remember(self, task: Object) -> TaskRecord:
         record = task_record(task)
@@ -192,22 +217,29 @@ class Tasks:
         return record
 
 
-def task_manifest(request: DispatchRequest, hashed_key: str | None) -> dict[str, Any]:
+def task_manifest(request: DispatchRequest, namespace: str, key: str | None) -> dict[str, Any]:
     """Return the Task to create. With an idempotency key, its name follows from the key."""
     metadata: dict[str, Any] = {"labels": dict(request.labels)}
+    spec = request.spec()
     prefix = request.generate_name or DEFAULT_PREFIX
-    if hashed_key is not None:
-        metadata["labels"][LABEL] = hashed_key
+    if key is not None:
+        spec["idempotencyKey"] = key
     if request.name is not None:
         metadata["name"] = request.name
-    elif hashed_key is not None:
-        metadata["name"] = prefix + hashed_key
+    elif key is not None:
+        metadata["name"] = prefix + hash_key(namespace, key)
     else:
         metadata["generateName"] = prefix
-    return {"apiVersion": API_VERSION, "kind": "Task", "metadata": metadata, "spec": request.spec()}
+    return {"apiVersion": API_VERSION, "kind": "Task", "metadata": metadata, "spec": spec}
 
 
-def _is_uid(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether a Task can have this name or UID."""
+    return len(text) <= 253 and _NAME.fullmatch(text) is not None
+
+
+def is_uid(text: str) -> bool:
+    """Whether it is meant as a UID; a name may look like one."""
     return _UID.fullmatch(text) is not None
 
 
@@ -220,7 +252,5 @@ def _not_found(task_id: str) -> ProblemError:
     return ProblemError(ProblemType.NOT_FOUND, f"there is no Task {task_id[:253]}")
 
 
-def _key_reused(name: str) -> ProblemError:
-    return ProblemError(
-        ProblemType.IDEMPOTENCY_KEY_REUSED, f"this Idempotency-Key made Task {name}, from a different request"
-    )
+def _key_alias(key: str) -> str:
+    return f"key {key}"

@@ -22,6 +22,7 @@ from . import metrics, retention, stream
 from .database import Database, Stand, open_database
 from .errors import DatabaseUnavailableError, PositionLostError, StandbyError, StreamError
 from .position import Gap, GapReason, Taken, is_shorter, take
+from .settings import DatabaseSettings
 from .state import State
 
 logger = logging.getLogger(__name__)
@@ -41,14 +42,14 @@ class Archiver:
     def __init__(
         self,
         link: Link,
-        database_url: Callable[[], str],
+        database: DatabaseSettings,
         keep_days: int,
         state: State,
         clock: Callable[[], datetime],
         report: Report,
     ) -> None:
         self._link = link
-        self._database_url = database_url
+        self._settings = database
         self._keep_days = keep_days
         self._state = state
         self._clock = clock
@@ -105,7 +106,9 @@ class Archiver:
         while True:
             begun = clock()
             try:
-                async with open_database(self._database_url()) as database:
+                async with open_database(
+                    self._settings.url(), reader_password=self._settings.reader_password()
+                ) as database:
                     await self._archive(connection, database)
             except (StandbyError, PositionLostError) as error:
                 self._state.enter(ArchiverState.STANDBY, str(error))

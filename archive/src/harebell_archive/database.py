@@ -14,6 +14,7 @@ from .errors import DatabaseUnavailableError, PositionLostError, StandbyError
 from .migrate import Phase, migrate
 from .position import Gap, Position
 from .queries import QUERIES
+from .reader import admit_reader
 from .rows import Arrival, Row, as_it_came, row
 
 CONNECT_SECONDS: Final = 10.0
@@ -176,8 +177,10 @@ _FAILURES = (
 
 
 @asynccontextmanager
-async def open_database(url: str, stream: str = HISTORY_STREAM) -> AsyncIterator[Database]:
-    """Connect, become the writer, and bring the schema up to date.
+async def open_database(
+    url: str, stream: str = HISTORY_STREAM, reader_password: str | None = None
+) -> AsyncIterator[Database]:
+    """Connect, become the writer, bring the schema up to date, and let the reader in.
 
     :raises StandbyError: another archiver is the writer.
     :raises DatabaseUnavailableError: it cannot be reached, or refused.
@@ -187,6 +190,7 @@ async def open_database(url: str, stream: str = HISTORY_STREAM) -> AsyncIterator
             if not await connection.fetchval(QUERIES["try_lock_writer"]):
                 raise StandbyError("another archiver writes")
             await migrate(connection, {Phase.PRE})
+            await admit_reader(connection, reader_password)
         yield Database(connection, stream)
 
 

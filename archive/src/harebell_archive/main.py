@@ -36,7 +36,7 @@ async def run(settings: Settings) -> None:
     reporter = Reporter(state, AgentRef(id=settings.identity, instance=uuid4().hex), _now)
     archiver = Archiver(
         Link(settings.broker, settings.identity),
-        settings.database.url,
+        settings.database,
         settings.retention_days,
         state,
         _now,

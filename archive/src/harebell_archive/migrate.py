@@ -20,6 +20,8 @@ from .queries import QUERIES
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"^(\d{4})-(pre|post)-([a-z0-9-]+)\.sql$")
+MIGRATION_SECONDS = 6 * 3600.0
+"""At most; the server's limit of a statement holds too, unless the migration raises it."""
 FOLDER = files(__package__) / "migrations"
 
 
@@ -78,7 +80,7 @@ async def migrate(connection: asyncpg.Connection, phases: Collection[Phase]) -> 
             applied = {r["number"] for r in await connection.fetch(QUERIES["applied_migrations"])}
             if not pending([migration], applied, phases):
                 continue
-            await connection.execute(migration.sql)
+            await connection.execute(migration.sql, timeout=MIGRATION_SECONDS)
             await connection.execute(QUERIES["record_migration"], migration.number, migration.name)
         logger.info("applied migration %04d %s %s", migration.number, migration.phase, migration.name)
         done.append(migration)

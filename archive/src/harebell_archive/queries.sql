@@ -60,3 +60,16 @@ SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
 FROM pg_inherits AS i
 JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'harebell.messages'::regclass AND c.relname ~ '^messages_[0-9]{8}$'
+
+-- name: has_reader
+SELECT true FROM pg_roles WHERE rolname = 'harebell_reader'
+
+-- name: make_reader
+CREATE ROLE harebell_reader LOGIN CONNECTION LIMIT 20
+
+-- name: reader_password
+SELECT format('ALTER ROLE harebell_reader PASSWORD %L', $1::text)
+
+-- name: admit_reader
+GRANT USAGE ON SCHEMA harebell TO harebell_reader;
+GRANT SELECT ON harebell.task_history TO harebell_reader

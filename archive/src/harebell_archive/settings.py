@@ -3,6 +3,8 @@
 ``HAREBELL_AMQP_URL``, ``HAREBELL_AMQP_URL_FILE``, ``HAREBELL_AMQP_CA_FILE``   as for every component
 ``HAREBELL_DATABASE_URL``        ``postgresql://user:password@host:port/database``
 ``HAREBELL_DATABASE_URL_FILE``   a file that holds it; read again at every connect, so credentials can rotate
+``HAREBELL_READER_PASSWORD_FILE``   a file with the password of the role ``harebell_reader``, then made
+                                 if need be; otherwise an administrator makes it
 ``HAREBELL_RETENTION_DAYS``      how long messages stay in the database, 365
 ``HAREBELL_PORT``                of probes and metrics, 9092
 ``HAREBELL_LOG_LEVEL``           INFO
@@ -28,15 +30,26 @@ class DatabaseSettings:
 
     url_literal: str | None = field(default=None, repr=False)
     url_file: Path | None = None
+    reader_password_file: Path | None = None
+
+    def reader_password(self) -> str | None:
+        """Return the reader's password as it is now. :raises DatabaseUnavailableError: it cannot be read."""
+        return (
+            _content("the reader's password", self.reader_password_file)
+            if self.reader_password_file
+            else None
+        )
 
     def url(self) -> str:
         """Return the URL as it is now. :raises DatabaseUnavailableError: its file cannot be read."""
-        if self.url_file is None:
-            return self.url_literal or ""
-        try:
-            return self.url_file.read_text().strip()
-        except OSError as error:
-            raise DatabaseUnavailableError(f"the URL cannot be read: {error}") from error
+        return self.url_literal or "" if self.url_file is None else _content("the URL", self.url_file)
+
+
+def _content(what: str, file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise DatabaseUnavailableError(f"{what} cannot be read: {error}") from error
 
 
 def database_settings(environment: Mapping[str, str]) -> DatabaseSettings:
@@ -44,7 +57,10 @@ def database_settings(environment: Mapping[str, str]) -> DatabaseSettings:
     literal, file = environment.get("HAREBELL_DATABASE_URL"), environment.get("HAREBELL_DATABASE_URL_FILE")
     if bool(literal) == bool(file):
         raise SettingsError("set exactly one of HAREBELL_DATABASE_URL and HAREBELL_DATABASE_URL_FILE")
-    return DatabaseSettings(literal or None, Path(file) if file else None)
+    password = environment.get("HAREBELL_READER_PASSWORD_FILE")
+    return DatabaseSettings(
+        literal or None, Path(file) if file else None, Path(password) if password else None
+    )
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,26 @@ Reply = Annotated[
     Field(discriminator="kind"),
 ]
 
+# ---- operator to the history ---------------------------------------------------------------------------
+
+
+class Removed(Envelope):
+    """A Task as it was when it was deleted. For the history: with its messages, it says what became of it."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["Removed"] = "Removed"
+    task: TaskRef
+    at: AwareDatetime
+    agent_type: str
+    attempt: Annotated[int, Field(ge=0)]
+    created_at: AwareDatetime
+    labels: dict[str, str]
+    spec: dict[str, Any]
+    """As in the resource, without the payload: that is in the Task's Work."""
+    status: dict[str, Any]
+    """As in the resource."""
+
+
 # ---- agent to operator: heartbeats ---------------------------------------------------------------------
 
 
@@ -397,6 +417,7 @@ Message = (
     | Failed
     | Cancelled
     | Interrupted
+    | Removed
     | Heartbeat
     | ArchiveReport
     | Welcome

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from .envelopes import ArchiveReport, Command, Heartbeat, Query, Reply, Work
+from .envelopes import ArchiveReport, Command, Heartbeat, Query, Removed, Reply, Work
 from .history import HISTORY_EXCHANGE, HISTORY_INTAKE, HISTORY_STREAM, REPORTS_EXCHANGE, REPORTS_QUEUE
 from .topology import (
     AGENT_TYPE_HEADER,
@@ -21,6 +21,7 @@ from .topology import (
     HEARTBEATS_QUEUE,
     LANE_HEADER,
     REASON_HEADER,
+    RECORDS_EXCHANGE,
     REPLIES_EXCHANGE,
     REPLIES_QUEUE,
     TASK_NAME_HEADER,
@@ -82,6 +83,12 @@ SENDING: Mapping[str, Sending] = {
         (Party.OPERATOR, Party.AGENT),
         Work,
         (REASON_HEADER, AGENT_TYPE_HEADER, *_TASK_HEADERS),
+    ),
+    RECORDS_EXCHANGE: Sending(
+        "Tasks that are deleted, for the history alone.",
+        (Party.OPERATOR,),
+        Removed,
+        (AGENT_TYPE_HEADER, *_TASK_HEADERS),
     ),
     HISTORY_EXCHANGE: Sending("Copies of all messages, put here by the broker out of the intake.", (), None),
     REPORTS_EXCHANGE: Sending("How the archive does.", (Party.ARCHIVER,), ArchiveReport),

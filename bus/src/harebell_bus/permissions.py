@@ -16,6 +16,7 @@ from .topology import (
     COMMANDS_EXCHANGE,
     DEAD_LETTERS_EXCHANGE,
     HEARTBEATS_EXCHANGE,
+    RECORDS_EXCHANGE,
     REPLIES_EXCHANGE,
     WORK_EXCHANGE,
     agent_queue_name,
@@ -60,7 +61,7 @@ def operator_permissions() -> Permissions:
     # Queues have the names of their exchanges, or, for work, begin with them.
     names = (
         *(WORK_EXCHANGE, REPLIES_EXCHANGE, HEARTBEATS_EXCHANGE, DEAD_LETTERS_EXCHANGE),
-        *(COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE),
+        *(COMMANDS_EXCHANGE, ANNOUNCEMENTS_EXCHANGE, RECORDS_EXCHANGE),
         *(HISTORY_EXCHANGE, HISTORY_INTAKE, REPORTS_EXCHANGE, REPORTS_QUEUE),
     )
     everything = _any_of(_literal(*names), f"{_escaped(WORK_EXCHANGE)}\\..+")

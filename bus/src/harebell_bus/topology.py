@@ -17,6 +17,7 @@ HEARTBEATS_EXCHANGE = "harebell.heartbeats"
 COMMANDS_EXCHANGE = "harebell.commands"
 ANNOUNCEMENTS_EXCHANGE = "harebell.announcements"
 DEAD_LETTERS_EXCHANGE = "harebell.dead-letters"
+RECORDS_EXCHANGE = "harebell.records"
 
 REPLIES_QUEUE = "harebell.replies"
 HEARTBEATS_QUEUE = "harebell.heartbeats"
@@ -90,6 +91,8 @@ def base_topology() -> Topology:
             Exchange(COMMANDS_EXCHANGE, "topic"),
             Exchange(ANNOUNCEMENTS_EXCHANGE, "fanout"),
             Exchange(DEAD_LETTERS_EXCHANGE, "fanout"),
+            # Here and not with the history, which may not be declared: publishing to none ends a channel.
+            Exchange(RECORDS_EXCHANGE, "fanout"),
         ),
         queues=(
             # No delivery limit: a reply is never thrown away because the operator restarted often.

@@ -38,6 +38,15 @@
 {{- end }}
 {{- end }}
 
+{{- /* The Secret with the URL for who may only read what became of Tasks; empty: the API does without the archive. */}}
+{{- define "harebell.readerSecret" -}}
+{{- if .Values.postgresql.embedded.enabled }}
+{{- include "harebell.fullname" . }}-postgresql-reader
+{{- else }}
+{{- .Values.postgresql.external.existingReaderSecret }}
+{{- end }}
+{{- end }}
+
 {{- /* Labels; those of "selector" never change. Both take (dict "root" $ "component" "..."). */}}
 {{- define "harebell.selector" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
@@ -182,7 +191,7 @@ raft.wal_max_size_bytes = 33554432
        The same expressions as in bus/src/harebell_bus/permissions.py, where their reasons are. */}}
 {{- define "harebell.rabbitmqUsers" -}}
 {{- $names := list `harebell\.work` `harebell\.replies` `harebell\.heartbeats` `harebell\.dead-letters` `harebell\.commands`
-      `harebell\.announcements` `harebell\.history` `harebell\.history\.intake` `harebell\.archive` `harebell\.archive-reports`
+      `harebell\.announcements` `harebell\.records` `harebell\.history` `harebell\.history\.intake` `harebell\.archive` `harebell\.archive-reports`
       `harebell\.work\..+` }}
 {{- $all := printf `^(%s)$` (join "|" $names) }}
 {{- $users := dict "operator" (dict "name" "harebell-operator" "topics" list

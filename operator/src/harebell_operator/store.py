@@ -15,6 +15,7 @@ from harebell_crds.conditions import ConditionStatus, find_condition
 from harebell_crds.pool import AgentPoolSpec, AgentPoolStatus
 from harebell_crds.task import Priority, TaskPhase, TaskSpec, TaskStatus
 
+from .decide.duplicates import Claim
 from .decide.lanes import lane_for
 from .decide.observation import Report
 from .decide.pod import PodFacts
@@ -68,6 +69,18 @@ class TaskEntry:
     missing_since: datetime | None = None
     """Since when a Task that it depends on was seen not to exist, or None."""
     deleted: bool = False
+    recorded: bool = False
+    """The history knows how it ended; it is about to be deleted."""
+    starting: bool = False
+    """Its first message is being published, though no status says so yet."""
+
+    @property
+    def claim(self) -> Claim:
+        """What its claim to its ``idempotencyKey`` rests on."""
+        duplicate = self.status.duplicate_of is not None
+        ended = self.status.phase is not None and self.status.phase.terminal
+        begun = self.starting or self.status.attempt > 0 or ended
+        return Claim(self.uid, self.name, self.created_at, begun and not duplicate, duplicate)
 
     @property
     def lane(self) -> Lane:
@@ -190,6 +203,19 @@ class Store:
         self.agents: dict[str, AgentEntry] = {}
         self._tasks_by_agent: dict[str, set[str]] = {}
         self._republished: set[str] = set()
+        self._tasks_by_key: dict[str, set[str]] = {}
+
+    def add_task(self, entry: TaskEntry) -> None:
+        """Take in a Task."""
+        self.tasks[entry.uid] = entry
+        if (key := entry.spec.idempotency_key) is not None:
+            self._tasks_by_key.setdefault(key, set()).add(entry.uid)
+        self.dispatched(entry)
+        self.assign(entry.uid, None, entry.status.agent_name)
+
+    def claims(self, key: str | None) -> list[Claim]:
+        """Return the claims of all Tasks to a key, or none where there is no key."""
+        return [self.tasks[uid].claim for uid in self._tasks_by_key.get(key, ())] if key is not None else []
 
     def assign(self, uid: str, before: str | None, after: str | None) -> None:
         """Record that the Task's current attempt moved from one agent to another."""
@@ -221,6 +247,10 @@ class Store:
         if entry is not None:
             self.assign(uid, entry.status.agent_name, None)
             self._republished.discard(uid)
+            if (key := entry.spec.idempotency_key) is not None:
+                self._tasks_by_key[key].discard(uid)
+                if not self._tasks_by_key[key]:
+                    del self._tasks_by_key[key]
         return entry
 
     def pod_of(self, agent: AgentEntry) -> PodEntry | None:

@@ -24,11 +24,12 @@ from harebell_bus.topology import (
 )
 from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
 
-from . import metrics
+from . import metrics, removal
 from .agents import AgentReconciler
 from .broker import Broker
 from .commands import send_superseded
 from .decide.dependencies import REWORD, only_rewords
+from .decide.duplicates import original_of
 from .decide.lanes import lane_for
 from .decide.observation import EventNote, Report, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
@@ -94,9 +95,7 @@ class TaskReconciler:
                     # Whatever changed while no operator looked may have been the priority.
                     queued_as=spec.priority if status.observed_generation == meta["generation"] else None,
                 )
-                self._store.tasks[entry.uid] = entry
-                self._store.dispatched(entry)
-                self._store.assign(entry.uid, None, status.agent_name)
+                self._store.add_task(entry)
                 self._graph.add(entry)
             elif entry.generation == meta["generation"]:
                 return  # Our own status write, coming back.
@@ -106,6 +105,13 @@ class TaskReconciler:
             return
         entry.spec, entry.generation = spec, meta["generation"]
         self._queue.add(entry.uid)
+
+    def removed(self, body: dict[str, Any]) -> None:
+        """Take in that a watch showed a Task for the last time."""
+        entry = self._store.tasks.get(body["metadata"]["uid"])
+        if entry is not None and not entry.recorded:
+            self._broker.spawn(removal.record(self._broker.publisher, body, self._clock()))
+        self.deleted(body["metadata"]["uid"])
 
     def deleted(self, uid: str) -> None:
         """Take in that a Task is gone; whoever works on it is told to stop."""
@@ -156,6 +162,8 @@ class TaskReconciler:
         waiting = await self._messages_waiting(entry, now)
         observation = self._gather(entry, tuple(d.reply for d in taken), now, waiting)
         decision = decide(observation, now)
+        # No other Task of its key may begin while the message is on its way.
+        entry.starting = decision.publish
         try:
             await self._send(entry, decision, now)
         except BusError as error:
@@ -167,6 +175,8 @@ class TaskReconciler:
             entry.broker_error = str(error)
             decision = decide(self._gather(entry, observation.replies, now, None), now)
             entry.broker_error = None
+        finally:
+            entry.starting = False
         if entry.deleted:
             return
         self._commit(entry, decision, taken, now)
@@ -177,7 +187,7 @@ class TaskReconciler:
         for note in decision.events:
             await self._record(entry, note)
         if decision.delete:
-            await self._kube.delete("tasks", entry.name, entry.uid)
+            await self._expire(entry, now)
         elif decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
 
@@ -219,6 +229,7 @@ class TaskReconciler:
             missing_since=entry.missing_since,
             cycle=self._graph.cycle(entry) if prerequisites else (),
             needed=self._graph.needed(entry),
+            original=original_of(entry.claim, self._store.claims(entry.spec.idempotency_key)),
         )
 
     def _commit(
@@ -268,6 +279,18 @@ class TaskReconciler:
                 self._graph.finished(entry)
         unacked, entry.unacked = entry.unacked, []
         self._broker.acknowledge(unacked)
+
+    async def _expire(self, entry: TaskEntry, now: datetime) -> None:
+        """Delete a Task whose time is up, once the history knows it."""
+        due = entry.status.completed_at or now
+        due += timedelta(seconds=entry.spec.ttl_seconds_after_finished)
+        body = await self._kube.get("tasks", entry.name)
+        same = body["metadata"]["uid"] == entry.uid
+        if same and not await removal.recorded(self._broker.publisher, body, due, now):
+            self._queue.add_after(entry.uid, removal.RETRY_SECONDS)
+            return
+        entry.recorded = True
+        await self._kube.delete("tasks", entry.name, entry.uid)
 
     # ---- act -----------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ def registry(
         body: Any = event["object"]
         watchdog.seen("tasks", body)
         if event["type"] == "DELETED":
-            tasks.deleted(body["metadata"]["uid"])
+            tasks.removed(body)
         else:
             tasks.observed(body)
 

@@ -216,4 +216,4 @@ def test_ttl_removes_a_finished_task(start: Processes, kubectl: Kubectl) -> None
     start.agent("brief", "ttl")
     kubectl.apply(manifest("brief", "ttl", ttlSecondsAfterFinished=2))
     finished(kubectl, "brief")
-    until("it to be gone", lambda: not kubectl("get", "task", "brief", "--ignore-not-found"), 15)
+    until("it to be gone", lambda: not kubectl("get", "task", "brief", "--ignore-not-found"), 60)

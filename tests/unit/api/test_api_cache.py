@@ -27,14 +27,29 @@ def _cache() -> Cache[TaskRecord]:
 
 def test_lookup_by_name_and_alias() -> None:
     cache = _cache()
-    record = task_record(task("t", 1, labels={"harebell.dev/idempotency-key": "hash"}))
+    record = task_record(task("t", 1, spec={"idempotencyKey": "k"}))
     cache.put(record)
     assert cache.get("t") is record
     assert cache.by_alias("uid-of-t") is record
-    assert cache.by_alias("hash") is record
+    assert cache.by_alias("key k") is record
     assert cache.by_alias("t") is None
     cache.remove(_record("t", 2))
-    assert (cache.get("t"), cache.by_alias("uid-of-t"), cache.by_alias("hash")) == (None, None, None)
+    assert (cache.get("t"), cache.by_alias("uid-of-t"), cache.by_alias("key k")) == (None, None, None)
+
+
+def test_an_alias_of_several_stays_with_those_that_have_it() -> None:
+    cache = _cache()
+    keyed = {"idempotencyKey": "k"}
+    first, second = (task_record(task(name, 1, spec=keyed)) for name in "ab")
+    cache.put(first)
+    cache.put(second)
+    assert cache.all_by_alias("key k") == [first, second]
+    ended = {"duplicateOf": {"name": "a", "uid": "uid-of-a"}}
+    cache.put(task_record(task("b", 2, spec=keyed, phase="Cancelled", status=ended)))
+    assert cache.all_by_alias("key k") == [first]
+    assert cache.by_alias("key k") is first
+    cache.remove(task_record(task("a", 3, spec=keyed)))
+    assert cache.all_by_alias("key k") == []
 
 
 def test_older_states_change_nothing() -> None:

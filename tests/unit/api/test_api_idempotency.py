@@ -29,6 +29,7 @@ def test_hashes_fit_names_and_tell_apart() -> None:
 
 
 BASE: dict[str, Any] = {"agentType": "text", "action": "echo"}
+HASH = hash_key("ns", "k")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,7 @@ BASE: dict[str, Any] = {"agentType": "text", "action": "echo"}
         (BASE, {**BASE, "priority": "normal", "ttlSecondsAfterFinished": 604800}, True),
         (BASE, {**BASE, "retryPolicy": {"maxRetries": 3, "backoff": {"factor": 2}}}, True),
         (BASE, {**BASE, "cancel": "Immediate"}, True),
+        (BASE, {**BASE, "idempotencyKey": "k"}, True),
         (BASE, {**BASE, "payload": {}}, True),
         ({**BASE, "payload": {"a": 1, "b": None}}, {**BASE, "payload": {"b": None, "a": 1}}, True),
         ({**BASE, "payload": {"a": 1}}, {**BASE, "payload": {"a": 2}}, False),
@@ -51,17 +53,19 @@ def test_same_request(asked: dict[str, Any], stored: dict[str, Any], same: bool)
 
 
 @pytest.mark.parametrize(
-    ("names", "hashed", "metadata"),
+    ("names", "key", "metadata"),
     [
         ({}, None, {"generateName": "task-", "labels": {}}),
         ({"generateName": "x-"}, None, {"generateName": "x-", "labels": {}}),
         ({"name": "n"}, None, {"name": "n", "labels": {}}),
-        ({}, "h", {"name": "task-h", "labels": {"harebell.dev/idempotency-key": "h"}}),
-        ({"generateName": "x-"}, "h", {"name": "x-h", "labels": {"harebell.dev/idempotency-key": "h"}}),
-        ({"name": "n"}, "h", {"name": "n", "labels": {"harebell.dev/idempotency-key": "h"}}),
+        ({}, "k", {"name": f"task-{HASH}", "labels": {}}),
+        ({"generateName": "x-"}, "k", {"name": f"x-{HASH}", "labels": {}}),
+        ({"name": "n"}, "k", {"name": "n", "labels": {}}),
         ({"labels": {"a": "b"}}, None, {"generateName": "task-", "labels": {"a": "b"}}),
     ],
 )
-def test_names(names: dict[str, Any], hashed: str | None, metadata: dict[str, Any]) -> None:
+def test_names(names: dict[str, Any], key: str | None, metadata: dict[str, Any]) -> None:
     request = DispatchRequest.model_validate({**BASE, **names})
-    assert task_manifest(request, hashed)["metadata"] == metadata
+    manifest = task_manifest(request, "ns", key)
+    assert manifest["metadata"] == metadata
+    assert manifest["spec"].get("idempotencyKey") == key

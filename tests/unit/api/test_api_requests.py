@@ -103,7 +103,7 @@ def _objects(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]
 def test_no_field_of_a_spec_is_missing() -> None:
     offered = set(DispatchRequest.model_json_schema()["properties"])
     spec = {field.alias for field in TaskSpec.model_fields.values()}
-    assert spec - offered == {"cancel", "replayOf"}
+    assert spec - offered == {"cancel", "replayOf", "idempotencyKey"}
 
 
 def test_examples_are_valid() -> None:

@@ -38,6 +38,10 @@ def test_namespace(tmp_path: Path, environment: dict[str, str], namespace: str) 
         ({"HAREBELL_PORT": "65536"}, "HAREBELL_PORT"),
         ({"HAREBELL_PORT": "-1"}, "HAREBELL_PORT"),
         ({"HAREBELL_LOG_LEVEL": "loud"}, "HAREBELL_LOG_LEVEL"),
+        (
+            {"HAREBELL_ARCHIVE_URL": "postgresql://", "HAREBELL_ARCHIVE_URL_FILE": "/f"},
+            "HAREBELL_ARCHIVE_URL",
+        ),
     ],
 )
 def test_an_error_names_the_setting(tmp_path: Path, changed: dict[str, str], word: str) -> None:
@@ -49,3 +53,17 @@ def test_an_error_names_the_setting(tmp_path: Path, changed: dict[str, str], wor
 def test_level_in_any_case(tmp_path: Path, level: str) -> None:
     given = {**NEEDED, "HAREBELL_LOG_LEVEL": level}
     assert Settings.from_environment(given, tmp_path).log_level == logging.DEBUG
+
+
+def test_where_the_archive_is(tmp_path: Path) -> None:
+    assert Settings.from_environment(NEEDED).archive is None
+    literal = Settings.from_environment({**NEEDED, "HAREBELL_ARCHIVE_URL": "postgresql://u:secret@h/d"})
+    assert literal.archive is not None
+    assert literal.archive.url() == "postgresql://u:secret@h/d"
+    assert "secret" not in repr(literal)
+    file = tmp_path / "url"
+    of_file = Settings.from_environment({**NEEDED, "HAREBELL_ARCHIVE_URL_FILE": str(file)})
+    assert of_file.archive is not None
+    for text in ("postgresql://one", "postgresql://two\n"):
+        file.write_text(text)
+        assert of_file.archive.url() == text.strip()

@@ -77,6 +77,70 @@ def test_a_name_taken_by_another_key_is_a_conflict(client: TestClient) -> None:
     assert _dispatch(client, "k", name="n").headers["Idempotent-Replayed"] == "true"
 
 
+def _manifest(name: str, **more: Any) -> dict[str, Any]:
+    """A Task as somebody applied it."""
+    return task(name, 5, spec={"idempotencyKey": "k", **more.pop("spec", {})}, **more)
+
+
+def test_a_key_used_in_a_manifest_is_used(client: TestClient, store: FakeStore, parts: Dependencies) -> None:
+    store.add(_manifest("by-hand"))
+    parts.task_cache.put(task_record(_manifest("by-hand")))
+    answer = _dispatch(client, "k")
+    assert (answer.status_code, answer.json()["taskId"]) == (202, "by-hand")
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    assert _dispatch(client, "k", name="by-hand").json()["taskId"] == "by-hand"
+    assert set(store.tasks) == {"by-hand"}
+    for changed in ({"action": "sleep"}, {"name": "n"}, {"generateName": "x-"}):
+        assert _problem(_dispatch(client, "k", **changed)) == (422, "idempotency-key-reused")
+
+
+def test_a_key_is_free_when_its_task_is_gone(
+    client: TestClient, store: FakeStore, parts: Dependencies
+) -> None:
+    """Also when the watch has not said so yet, and another Task took the name."""
+    parts.task_cache.put(task_record(_manifest("by-hand")))
+    store.add(task("by-hand", 6, uid="another"))
+    assert "Idempotent-Replayed" not in _dispatch(client, "k").headers
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"created": "2026-01-01T00:00:05Z"}, {"created": "2026-01-01T00:00:06Z"}),
+        ({"uid": "a"}, {"uid": "b"}),
+        ({"status": {"attempt": 1}}, {"created": "2025-01-01T00:00:00Z"}),
+        ({"phase": "Cancelled"}, {"created": "2025-01-01T00:00:00Z"}),
+        ({}, {"created": "2025-01-01T00:00:00Z", "status": {"duplicateOf": {"name": "one", "uid": "u"}}}),
+    ],
+)
+def test_of_several_tasks_with_a_key_the_one_that_is_done_is_given(
+    client: TestClient, store: FakeStore, parts: Dependencies, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    tasks = [_manifest("other", **other), _manifest("one", **one)]
+    store.add(*tasks)
+    for each in tasks:
+        parts.task_cache.put(task_record(each))
+    assert _dispatch(client, "k").json()["taskId"] == "one"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_task_that_gave_up_its_key_leads_to_the_one_that_is_done(
+    client: TestClient, store: FakeStore, parts: Dependencies, there: bool
+) -> None:
+    name = _dispatch(client, "k").json()["taskId"]
+    store.tasks[name]["status"] = {
+        "phase": "Cancelled",
+        "duplicateOf": {"name": "one", "uid": "uid-of-one"},
+    }
+    parts.task_cache.put(task_record({**store.tasks[name], "metadata": _newer(store, name)}))
+    store.add(*[_manifest("one")] if there else [])
+    assert _dispatch(client, "k").json()["taskId"] == ("one" if there else name)
+
+
+def _newer(store: FakeStore, name: str) -> dict[str, Any]:
+    return {**store.tasks[name]["metadata"], "resourceVersion": "1000"}
+
+
 def test_unusable_key(client: TestClient) -> None:
     assert _problem(_dispatch(client, "")) == (400, "invalid-idempotency-key")
 

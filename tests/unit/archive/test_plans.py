@@ -104,6 +104,16 @@ def test_settings(tmp_path: Path) -> None:
     assert file.url() == "postgresql://new"
 
 
+def test_the_readers_password_is_read_when_it_is_needed(tmp_path: Path) -> None:
+    assert environment.database_settings(DATABASE).reader_password() is None
+    file = tmp_path / "password"
+    found = environment.database_settings(DATABASE | {"HAREBELL_READER_PASSWORD_FILE": str(file)})
+    with pytest.raises(DatabaseUnavailableError, match="password"):
+        found.reader_password()
+    file.write_text("secret\n")
+    assert found.reader_password() == "secret"
+
+
 def test_a_report_says_what_is_known() -> None:
     state = State()
     archiver = AgentRef(id="a", instance="i")

@@ -19,7 +19,7 @@ from harebell_bus.codec import (
     decode_reply,
     decode_work,
 )
-from harebell_bus.envelopes import ArchiveReport, Command, Envelope, Heartbeat, Reply, Work
+from harebell_bus.envelopes import ArchiveReport, Command, Envelope, Heartbeat, Removed, Reply, Work
 from harebell_bus.examples import EXAMPLES
 from harebell_bus.flows import Party
 from harebell_bus.inventory import IncompleteError, members
@@ -118,7 +118,7 @@ class TestDocument:
             (topology.Binding("in", "middle"),),
         )
         sending = {
-            "in": flows.Sending("in", (), Reply | Command | Work | Heartbeat | ArchiveReport),
+            "in": flows.Sending("in", (), Reply | Command | Work | Heartbeat | ArchiveReport | Removed),
             "out": flows.Sending("out", (), None),
         }
         with pytest.MonkeyPatch.context() as patch:
@@ -151,6 +151,8 @@ class TestMessages:
                 assert decode_reply(body) == example
             elif isinstance(example, members(Command)):
                 assert decode_command(body) == example
+            elif isinstance(example, Removed):  # read in PostgreSQL, as JSON
+                assert Removed.model_validate_json(body) == example
             else:
                 raise AssertionError(f"nobody reads {example.kind}")
 

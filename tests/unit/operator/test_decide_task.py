@@ -150,6 +150,16 @@ class TestPublishing:
         decision = decide(replace(obs, published_at=at(0), message_lost=True), at(5))
         assert (decision.publish, decision.status.attempt, decision.status.dispatch) == (again, 1, 0)
 
+    @pytest.mark.parametrize(("published", "dispatch"), [(0, 0), (40, 1)])
+    def test_what_is_lost_again_gets_a_new_number(self, published: int, dispatch: int) -> None:
+        """A crash may have had the agents told to drop the one that the status holds."""
+        status = queued_status().model_copy(update={"queued_at": at(0)})
+        obs = replace(observed(status), published_at=at(published), messages_waiting=0)
+        decision = decide(obs, at(published + 30))
+        assert (decision.publish, decision.status.attempt) == (True, 1)
+        assert decision.status.dispatch == dispatch
+        assert decision.supersede == (MessageNumber(1, 1) if dispatch else None)
+
     def test_a_payload_that_cannot_be_sent_fails_the_task(self) -> None:
         decision = decide(observed(payload_problem="spec.payload is too large"), at(0))
         assert not decision.publish

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Path, Query
 from starlette.responses import Response
 
+from harebell_api.archive import Archive
 from harebell_api.idempotency import IdempotencyKeyError, parse_key
 from harebell_api.models import (
     CancelRequest,
@@ -20,7 +21,7 @@ from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import CursorError, TaskFilter, decode_cursor, encode_cursor, newest
 from harebell_api.queues import Queues
 from harebell_api.selector import parse_selector
-from harebell_api.tasks import Tasks
+from harebell_api.tasks import Tasks, is_id, is_uid
 
 from .answers import json_answer, page_body, with_member
 
@@ -42,8 +43,8 @@ _REPLAYED = {
 }
 
 
-def task_routes(tasks: Tasks, queues: Queues) -> APIRouter:
-    """Return the routes of Tasks."""
+def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) -> APIRouter:
+    """Return the routes of Tasks. The status of one that was deleted is looked for in the archive."""
     router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
     @router.post(
@@ -72,7 +73,15 @@ def task_routes(tasks: Tasks, queues: Queues) -> APIRouter:
         responses=problems(404, 503),
     )
     async def status(task_id: TaskId) -> Response:
-        task = await tasks.find(task_id)
+        try:
+            task = await tasks.find(task_id)
+        except ProblemError as problem:
+            if archive is None or problem.problem.type is not ProblemType.NOT_FOUND or not is_id(task_id):
+                raise
+            found = await archive.find(tasks.namespace, task_id, is_uid=is_uid(task_id))
+            if found is None:
+                raise
+            return json_answer(found)
         return json_answer(with_member(task.body, "queue", queues.place(task)))
 
     @router.get(

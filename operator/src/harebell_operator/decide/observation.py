@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum, StrEnum, auto
 
 from harebell_bus.envelopes import Reply, TaskRef
-from harebell_crds.task import CancelMode, Priority, TaskSpec, TaskStatus
+from harebell_crds.task import CancelMode, Priority, ReplayOf, TaskSpec, TaskStatus
 
 from .lanes import MessageNumber
 from .prerequisite import Prerequisite
@@ -84,6 +84,8 @@ class TaskObservation:
     """Tasks that wait for one another if this one is among them, the first repeated at the end."""
     needed: bool = False
     """Whether an unfinished Task depends on this one."""
+    original: ReplayOf | None = None
+    """The Task of the same ``idempotencyKey`` that is done in place of this one."""
 
 
 class EventType(StrEnum):

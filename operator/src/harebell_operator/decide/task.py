@@ -26,6 +26,7 @@ from harebell_crds.task import (
 
 from .dependencies import give_up, hold_back, queue_clock, refuse_inputs
 from .draft import Draft
+from .duplicates import end_duplicate
 from .hearing import hear
 from .interruption import interrupted
 from .lanes import newest_message
@@ -57,6 +58,7 @@ def decide(obs: TaskObservation, now: datetime) -> TaskDecision:
         hear(draft, reply)
     if draft.phase.terminal:
         return _after_the_end(draft)
+    end_duplicate(draft)
     _unsendable(draft)
     _cancel(draft)
     _lost_agent(draft)
@@ -189,7 +191,8 @@ def _go_on(draft: Draft) -> TaskDecision:
     if draft.phase == TaskPhase.QUEUED:
         if not publish and obs.queued_as != obs.spec.priority:
             publish = _move(draft)
-        publish = publish or is_lost(obs, now)
+        if not publish and is_lost(obs, now):
+            publish = _again(draft)
         if publish and hold_back(draft):
             return _conclude(draft, wake_at=_queue_deadline(draft))
         cause = in_queue(obs.spec.agent_type, obs.supply, obs.broker_error)
@@ -210,6 +213,18 @@ def _move(draft: Draft) -> bool:
         draft.unsettled = True
         return False
     draft.status = draft.status.model_copy(update={"dispatch": draft.status.dispatch + 1})
+    return True
+
+
+def _again(draft: Draft) -> bool:
+    """Publish a lost message again, from the second time on under a new number.
+
+    An operator that ended before it wrote so may have told the agents to drop the number that it has; they
+    would drop each one that follows.
+    """
+    published, queued_at = draft.obs.published_at, draft.status.queued_at
+    if published is not None and queued_at is not None and published > queued_at:
+        draft.status = draft.status.model_copy(update={"dispatch": draft.status.dispatch + 1})
     return True
 
 

@@ -1,0 +1,119 @@
+"""Reads the archive: the view ``harebell.task_history``, as a role that may read nothing else."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import asyncpg
+from pydantic_core import to_json
+
+from .history import Message, document, parsed
+from .problems import ProblemError, ProblemType
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 4
+ANSWER_SECONDS = 5.0
+"""Whoever asks for a Task waits no longer than this for the archive, connecting included."""
+RETRY_SECONDS = "10"
+_LONGEST = 1000
+"""Messages of one Task that are looked at; its attempts are 101 at most."""
+
+_COLUMNS = "task_uid, task_namespace, task_name, time, exchange, kind, body, raw"
+_BY_NAME = f"""
+SELECT {_COLUMNS} FROM harebell.task_history
+WHERE kind = 'Removed' AND task_namespace = $1 AND task_name = $2
+ORDER BY time DESC LIMIT 1
+"""  # noqa: S608 - no part of it comes from outside
+_BY_UID = f"""
+SELECT {_COLUMNS} FROM harebell.task_history
+WHERE task_namespace = $1 AND task_uid = $2
+ORDER BY time DESC LIMIT {_LONGEST}
+"""  # noqa: S608
+
+_FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    ValueError,
+)
+
+
+class Archive(Protocol):
+    """Finds Tasks that are no longer resources."""
+
+    async def find(self, namespace: str, task_id: str, *, is_uid: bool) -> bytes | None:
+        """Return the document of a Task as JSON, or None: the archive does not know it.
+
+        By name it is the one that was deleted last. :raises ProblemError: the archive cannot be read.
+        """
+        ...
+
+
+class PostgreSQL:
+    """An :class:`Archive`. Nothing is connected before the first question."""
+
+    def __init__(self, url: Callable[[], str]) -> None:
+        self._url = url
+        self._pool: asyncpg.Pool | None = None
+
+    async def find(self, namespace: str, task_id: str, *, is_uid: bool) -> bytes | None:
+        """See :class:`Archive`."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                rows = await self._rows(_BY_UID if is_uid else _BY_NAME, namespace, task_id)
+        except _FAILURES as error:
+            logger.warning("the archive cannot be read: %s: %s", type(error).__name__, error)
+            raise ProblemError(
+                ProblemType.UNAVAILABLE,
+                "no such Task is in the cluster, and the archive cannot be read now",
+                headers={"Retry-After": RETRY_SECONDS},
+            ) from error
+        messages = [m for row in rows if (m := _message(row)) is not None]
+        found = document(messages)
+        return to_json(found) if found is not None else None
+
+    async def _rows(self, query: str, *arguments: str) -> list[Any]:
+        if self._pool is None:
+            # A pool that holds no connection yet: nothing is awaited that could fail.
+            self._pool = await asyncpg.create_pool(
+                min_size=0,
+                max_size=CONNECTIONS,
+                max_inactive_connection_lifetime=60,
+                connect=self._connect,
+            )
+        return list(await self._pool.fetch(query, *arguments))
+
+    async def _connect(self, *_: Any, **options: Any) -> asyncpg.Connection:
+        # The URL is read again at each connect, so that a password can change.
+        settings = {
+            "application_name": "harebell-api",
+            "default_transaction_read_only": "on",
+            "statement_timeout": str(int(ANSWER_SECONDS * 1000)),
+        }
+        return await asyncpg.connect(
+            self._url(), **{**options, "timeout": ANSWER_SECONDS, "server_settings": settings}
+        )
+
+    def close(self) -> None:
+        """End all connections at once."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+
+def _message(row: Any) -> Message | None:
+    body = parsed(row["body"], row["raw"])
+    if body is None:
+        return None
+    return Message(
+        row["task_uid"],
+        row["task_namespace"],
+        row["task_name"],
+        row["time"],
+        row["exchange"],
+        row["kind"],
+        body,
+    )

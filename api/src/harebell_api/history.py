@@ -1,0 +1,130 @@
+"""What became of a Task that is no longer a resource, from its messages in the archive."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from harebell_crds.task import AttemptOutcome, Priority, TaskPhase
+
+from .records import task_document
+
+ARCHIVE = "archive"
+UNKNOWN = "Unknown"
+"""The phase where the archive lacks the record of the deletion, and what there is does not tell the end."""
+
+_OUTCOMES = {
+    "Succeeded": AttemptOutcome.SUCCEEDED,
+    "Failed": AttemptOutcome.FAILED,
+    "Cancelled": AttemptOutcome.CANCELLED,
+    "Interrupted": AttemptOutcome.INTERRUPTED,
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A row of the view ``harebell.task_history``."""
+
+    task_uid: str
+    namespace: str
+    name: str
+    time: datetime
+    exchange: str
+    kind: str
+    body: Mapping[str, Any]
+
+    @property
+    def attempt(self) -> int:
+        """Its attempt; 0: none."""
+        return int(self.body.get("attempt") or 0)
+
+
+def document(messages: Sequence[Message]) -> dict[str, Any] | None:
+    """Return a Task as :class:`.models.TaskDocument` describes it, or None where nothing tells of one.
+
+    The messages are of one Task. The record of its deletion says everything; without that, as when nobody
+    could publish it, only what agents said is known.
+    """
+    newest = sorted(messages, key=lambda m: m.time)
+    removed = [m for m in newest if m.kind == "Removed"]
+    if removed:
+        return _of_record(removed[-1])
+    works = [m for m in newest if m.kind == "Work"]
+    return _of_messages(works[-1], newest) if works else None
+
+
+def _of_record(removed: Message) -> dict[str, Any]:
+    body = removed.body
+    return _archived(removed, body["spec"], body["status"], body["labels"], body["createdAt"])
+
+
+def _of_messages(work: Message, messages: Iterable[Message]) -> dict[str, Any]:
+    attempts: dict[int, dict[str, Any]] = {}
+    answers: dict[int, Message] = {}
+    buried = False
+    for message in messages:
+        buried = buried or message.exchange == "harebell.dead-letters"
+        agent = (message.body.get("agent") or {}).get("id")
+        if message.kind == "Started":
+            begun = {"attempt": message.attempt, "agentName": agent, "startedAt": message.body["at"]}
+            attempts.setdefault(message.attempt, begun)
+        elif (outcome := _OUTCOMES.get(message.kind)) and message.attempt in attempts:
+            # Whoever began it first had it; what others say of it never counted.
+            record = attempts[message.attempt]
+            if record["agentName"] == agent and "outcome" not in record:
+                record |= {"outcome": outcome.value, "completedAt": message.body["at"]}
+                answers[message.attempt] = message
+    status: dict[str, Any] = {
+        "phase": UNKNOWN,
+        "attempt": max((*attempts, work.attempt)),
+        "attempts": [attempts[number] for number in sorted(attempts)],
+    }
+    last = answers.get(status["attempt"])
+    if buried:
+        status["phase"] = TaskPhase.DEAD_LETTERED.value
+    elif last is not None and last.kind == "Succeeded":
+        status |= {"phase": TaskPhase.SUCCEEDED.value, "result": last.body.get("result")}
+    if last is not None and last.kind == "Failed":
+        status["error"] = {"code": last.body["code"], "message": last.body["message"]}
+    if status["phase"] != UNKNOWN and last is not None:
+        status["completedAt"] = last.body["at"]
+    body = work.body
+    spec = {
+        "agentType": body["agentType"],
+        "action": body["action"],
+        "priority": body.get("priority") or Priority.NORMAL.value,
+    }
+    return _archived(work, spec, status, {}, _second(work.time))
+
+
+def _archived(
+    message: Message,
+    spec: Mapping[str, Any],
+    status: Mapping[str, Any],
+    labels: Mapping[str, str],
+    created: str,
+) -> dict[str, Any]:
+    metadata = {
+        "name": message.name,
+        "namespace": message.namespace,
+        "uid": message.task_uid,
+        "labels": labels,
+        "creationTimestamp": created,
+        "resourceVersion": None,
+    }
+    found = task_document({"metadata": metadata, "spec": spec, "status": status})
+    return {**found, "source": ARCHIVE}
+
+
+def _second(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parsed(body: str | None, raw: bytes | None) -> Mapping[str, Any] | None:
+    """Return a message's body, which PostgreSQL keeps as it came where its JSON cannot hold it."""
+    try:
+        content = json.loads(body if body is not None else raw or b"")
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
