@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -63,8 +64,10 @@ def main() -> int:
     begun = datetime.now(UTC)
     try:
         cluster = api.up()
-        with tempfile.TemporaryDirectory(prefix="harebell-bench-") as folder:
-            passes = asyncio.run(measure(cluster, scale, options.namespace, Path(folder)))
+        logs = Path(tempfile.mkdtemp(prefix="harebell-bench-"))
+        print(f"Logs are in {logs} until it has succeeded.", file=sys.stderr)
+        passes = asyncio.run(measure(cluster, scale, options.namespace, logs))
+        shutil.rmtree(logs)
         if not options.keep:
             Kubectl(cluster, "default")("delete", "namespace", options.namespace, seconds=300)
     except Problem as problem:

@@ -10,12 +10,13 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from tests.integration.agent.harness import AGENT_TYPE, Operator
 from tests.support.processes import Process, Processes
+from tests.support.waiting import eventually
 
 from harebell_bus.codec import decode_reply
 from harebell_bus.envelopes import Succeeded
 
 from .server import STALL_SECONDS, each
-from .tasks import PAYLOAD, stop
+from .tasks import PAYLOAD, READY_SECONDS, stop
 
 
 class Caller(Operator):
@@ -68,9 +69,12 @@ async def agents(caller: Caller, processes: Processes, count: int) -> AsyncItera
     """Have so many agents registered, of one slot each, for the time of the block."""
     names = [f"messages-{uuid4().hex[:8]}" for _ in range(count)]
     started = [processes.agent(name, AGENT_TYPE) for name in names]
+
+    async def registered() -> bool:
+        return {*names} <= {heartbeat.agent.id for heartbeat in caller.heartbeats}
+
     try:
-        for name in names:
-            await caller.registered(name)
+        await eventually(f"{count} agents to register", registered, READY_SECONDS)
         yield started
     finally:
         await stop(started)

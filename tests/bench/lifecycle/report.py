@@ -63,7 +63,7 @@ agents and the programs that measure. So the ratios within one run count, not th
 - **{Subject.WRITES}** are the same creations and as many status writes, as large, by one client that does
   nothing else, with as many requests at a time as Tasks are created with.
 - **{Subject.MESSAGES}** are work in a quorum queue, published as the operator does, begun (`Started`,
-  confirmed), acknowledged, done and reported (confirmed) by the same agents, without Kubernetes.
+  confirmed), acknowledged, done and reported (confirmed) by the same agents, without Kubernetes and history.
 - **{Subject.CELERY}** does the same calls on the same broker: a quorum queue, late acknowledgement, prefetch
   1, confirmed publishing, results by `rpc`. It has no counterpart to `Started`.
 

@@ -21,7 +21,6 @@ REQUIREMENTS = REPOSITORY / "requirements" / "bench.txt"
 QUEUE = "rival"
 """As in ``app``, which cannot be imported here."""
 READY_SECONDS = 120.0
-CLIENT_THREADS = 4
 
 
 def environment() -> Path:
@@ -82,7 +81,7 @@ async def _consumed(connection: aio_pika.abc.AbstractConnection) -> bool:
 async def client(python: Path, url: str, count: int, warm_up: int) -> AsyncIterator["Client"]:
     """Have a client that has called and been answered ``warm_up`` times, and is to call ``count`` times."""
     process = await asyncio.create_subprocess_exec(
-        python, "-m", f"{__package__}.load", str(warm_up), str(count), str(CLIENT_THREADS),
+        python, "-m", f"{__package__}.load", str(warm_up), str(count),
         cwd=REPOSITORY, env={**os.environ, "RIVAL_BROKER": url},
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
