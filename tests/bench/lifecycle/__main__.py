@@ -53,13 +53,14 @@ def main() -> int:
     parser.add_argument("--at-once", type=positive, default=16, help="creations at a time")
     parser.add_argument("--against", nargs="*", default=list(RIVALS), choices=RIVALS, help="the rivals")
     parser.add_argument("--celery-pool", default="threads", choices=["threads", "prefork"], help="of workers")
+    parser.add_argument("--broker-nodes", type=positive, default=3, help="of RabbitMQ")
     parser.add_argument("--namespace", default="harebell-bench", help="of the broker; prefix of the others")
     parser.add_argument("--keep", action="store_true", help="leave the broker for another run")
     parser.add_argument("--reports", type=Path, default=REPORTS, help="folder to write the report into")
     options = parser.parse_args()
     scale = Scale(
         options.tasks, min(options.jobs, options.tasks), options.agents, options.repeats, options.at_once,
-        options.against, options.celery_pool,
+        options.against, options.celery_pool, options.broker_nodes,
     )  # fmt: skip
     begun = datetime.now(UTC)
     try:
@@ -79,6 +80,7 @@ def main() -> int:
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}",
         "load before": f"{os.getloadavg()[2]:.1f}",
+        "nodes of RabbitMQ": scale.broker_nodes,
         "repeats": scale.repeats,
         "Tasks and Jobs created at a time": scale.at_once,
         "Celery's pool": scale.celery_pool,

@@ -42,6 +42,7 @@ class Scale:
     against: Sequence[str]
     """Of :data:`RIVALS`."""
     celery_pool: str
+    broker_nodes: int
 
     def steps(self) -> int:
         """Return the number of measurements."""
@@ -187,7 +188,7 @@ async def opened(
         admin = Kubectl(cluster, "default")
         # What a run left that was killed.
         admin("delete", "namespace", "-l", LABEL, "--wait=true", seconds=300)
-        broker = await asyncio.to_thread(deploy_rabbitmq, cluster, namespace)
+        broker = await asyncio.to_thread(deploy_rabbitmq, cluster, namespace, scale.broker_nodes)
         python = await asyncio.to_thread(rival.environment) if "celery" in scale.against else None
         name = f"{namespace}-{uuid4().hex[:6]}"
         for each in (name, f"{name}-unserved"):

@@ -56,8 +56,8 @@ agents and the programs that measure. So the ratios within one run count, not th
 {_ratio_table(ratios(passes))}
 
 - **{Subject.TASKS}** are created by one client, which sees them done by a watch. Operator and agents are
-  processes of this machine, as they would be in containers, without limits; the API server, RabbitMQ (three
-  nodes) and everything else of Kubernetes are the local cluster's. The action returns its payload.
+  processes of this machine, as they would be in containers, without limits; API server, RabbitMQ and
+  everything else of Kubernetes are the local cluster's. The action returns its payload.
 - **{Subject.JOBS}** are created and seen done by the same client. Their Pods run on KWOK nodes, where they
   end at once; the limits on requests of controller manager and scheduler are raised.
 - **{Subject.WRITES}** are the same creations and as many status writes, as large, by one client that does
@@ -85,6 +85,10 @@ leg before the slowest part is the wait for it.
 CPU milliseconds of one Task, Job or message, median over the repeats. "Client" creates and watches.
 
 {_cpu_table(passes)}
+
+## Where the time goes
+
+{_limits(passes)}
 """
 
 
@@ -154,3 +158,17 @@ def _cpu_table(passes: Sequence[Pass]) -> str:
         rows.append(f"| {subject} | {agents or '-'} | {written} | {' | '.join(cells)} |")
     head = f"| | agents | status writes | {' | '.join(names)} |"
     return "\n".join([head, "|---" * (len(names) + 3) + "|", *rows])
+
+
+def _limits(passes: Sequence[Pass]) -> str:
+    """Say of every subject what its CPU time alone allows, and who uses most of it."""
+    rows = []
+    for subject, agents, group in _groups(passes):
+        found = cpu(group)
+        # In clock ticks, a short run may have used none.
+        if each := sum(found.values()):
+            most = sorted(found, key=lambda name: found[name], reverse=True)[:3]
+            shares = ", ".join(f"{name} {found[name] / each:.0%}" for name in most)
+            rows.append(f"| {subject} | {agents or '-'} | {each:.1f} | {1000 / each:.0f} | {shares} |")
+    head = "| | agents | CPU ms, all | per second on one core | most of it |"
+    return "\n".join([head, "|---|---|---|---|---|", *rows])

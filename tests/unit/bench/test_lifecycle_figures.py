@@ -84,6 +84,7 @@ def test_the_report_says_what_was_reached_and_what_not() -> None:
     assert "| Tasks | 4 | 100 | 100 | 50 to 200 | 80% |" in text
     assert "| 4 | 500 / 500 | 1000 / 1000 | 250 / 250 | 1000 / 1000 | 2750 / 2750 |" in text
     assert "| Tasks | 4 | 1.00 | 6.0 | - |" in text
+    assert "| Tasks | 4 | 6.0 | 167 | operator 100% |" in text
     assert lines(PASSES)[-1] == "messages / Celery, 4 agents: 2.00 (2.00 to 2.00); goal 3, not reached"
 
 
