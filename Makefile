@@ -30,6 +30,7 @@ lock: | $(BIN)/uv ## write requirements/*.txt anew
 	$(LOCK) --group pyproject.toml:dev --extra generate $(MEMBERS:%=%/pyproject.toml) -o requirements/dev.txt
 	$(LOCK) operator/pyproject.toml archive/pyproject.toml api/pyproject.toml -o requirements/control-plane.txt
 	$(LOCK) agent-image/pyproject.toml -o requirements/agent.txt
+	$(LOCK) --group pyproject.toml:bench -o requirements/bench.txt
 
 # ---- checks ----------------------------------------------------------------------------------------------
 
@@ -76,6 +77,10 @@ integration: cluster ## each component against the real API server, RabbitMQ and
 .PHONY: e2e
 e2e: images ## the installed chart: real pods, helm, ingress
 	$(PYTEST) tests/e2e
+
+.PHONY: bench
+bench: cluster ## Tasks from created to done, compared with Jobs, bare writes and Celery; ARGS="--help"
+	$(BIN)/python -m tests.bench.lifecycle $(ARGS)
 
 .PHONY: bench-topology
 bench-topology: cluster ## compare ways to serve priorities; ARGS="--help" lists what can be chosen
