@@ -284,7 +284,8 @@ class TaskSpec(Model):
         Field(
             ge=0,
             le=2**31 - 1,
-            description="The Task is deleted this long after it finished. 7 days by default.",
+            description="The Task is deleted this long after it finished, or later: not while an unfinished "
+            "Task depends on it. 7 days by default.",
         ),
     ] = 7 * 86400
     replay_of: Annotated[

@@ -85,9 +85,8 @@ class Graph:
         if self._unchecked:
             starts, self._unchecked = self._unchecked, []
             for name, cycle in find_cycles(starts, self._waits_for).items():
-                member = self._named[name]
-                if self._cycles.setdefault(member.uid, cycle) is cycle and not _finished(member):
-                    self._wake(member.uid)
+                # Nobody has to be woken: the end of each member does that to those that wait for it.
+                self._cycles.setdefault(self._named[name].uid, cycle)
         return self._cycles.get(entry.uid, ())
 
     def _waits_for(self, name: str) -> list[str]:
