@@ -43,6 +43,7 @@ def replicas(start: Processes, kubectl: Kubectl, lease: str, **environment: str)
     return started
 
 
+@pytest.mark.timeout(600)
 def test_a_killed_leader_is_replaced_and_no_work_starts_over(
     start: Processes, kubectl: Kubectl, lease: str, tmp_path: Path
 ) -> None:
