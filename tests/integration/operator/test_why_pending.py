@@ -87,4 +87,4 @@ async def test_a_missing_type_a_pause_and_a_broker_that_is_away_are_named(
             lambda: kubectl.get("task", "resting")["status"]["phase"] == "Succeeded",
             SECONDS,
         )
-        await shows(kubectl, missing="NoAgent", new="NoAgent")
+        await shows(kubectl, new="NoAgent")
