@@ -15,7 +15,7 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from .errors import BusError, UnsupportedBrokerError
+from .errors import BrokerUnavailableError, BusError, UnsupportedBrokerError
 from .settings import BrokerSettings
 from .topology import MINIMUM_VERSION
 
@@ -70,12 +70,17 @@ class Link:
 
     async def _connect(self) -> AbstractConnection:
         url = self._settings.url().update_query(heartbeat=HEARTBEAT_SECONDS)
-        return await aio_pika.connect(
-            url,
-            ssl_context=self._settings.ssl_context(),
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            client_properties={"connection_name": self._name},
-        )
+        try:
+            return await aio_pika.connect(
+                url,
+                ssl_context=self._settings.ssl_context(),
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                client_properties={"connection_name": self._name},
+            )
+        except StopAsyncIteration as error:
+            # aiormq's word for a connection that is closed before the broker has said anything, as by a proxy
+            # that has no broker behind it.
+            raise BrokerUnavailableError("closed at once") from error
 
 
 def check_version(connection: AbstractConnection) -> None:

@@ -176,7 +176,7 @@ class AgentReconciler:
         if restarted:
             entry.told = None
         entry.heartbeat, entry.last_seen = beat, now
-        entry.deaf_since = deaf_since(beat, now, None if restarted else entry.deaf_since)
+        entry.deaf_since = deaf_since(beat, now, known, entry.deaf_since)
         entry.gone = "Left" if left(beat) else None
         tasks = {
             t.task.uid: CurrentTask(

@@ -84,7 +84,7 @@ def test_an_agent_that_stopped_listening_is_shown_and_is_not_taken_for_idle(
 def test_agents_outside_the_cluster_come_go_and_are_forgotten(start: Processes, kubectl: Kubectl) -> None:
     kind = "visiting"
     # Long enough for a look at what is offline, on however busy a machine.
-    ttl = {"HAREBELL_AGENT_TTL_SECONDS": "15"}
+    ttl = {"HAREBELL_AGENT_TTL_SECONDS": "10"}
     operator = start.operator(**ttl)
     declared = {
         "apiVersion": "harebell.dev/v1alpha1",

@@ -31,7 +31,7 @@ async def gate_before(url: URL) -> AsyncIterator[tuple[Gate, str]]:
 
 def shown(kubectl: Kubectl, kind: str, title: str) -> dict[str, str]:
     """Return one column of ``kubectl get -o wide`` by name, as far as it has a value."""
-    heads, *rows = kubectl("get", kind, "-o", "wide").splitlines()
+    heads, *rows = kubectl("get", kind, "-o", "wide").splitlines() or [title]
     # By position, because a value that is missing leaves its column empty.
     begin = heads.index(title)
     return {row.split()[0]: row[begin:].split(" ", 1)[0] for row in rows}
@@ -87,4 +87,4 @@ async def test_a_missing_type_a_pause_and_a_broker_that_is_away_are_named(
             lambda: kubectl.get("task", "resting")["status"]["phase"] == "Succeeded",
             SECONDS,
         )
-        await shows(kubectl, missing="NoAgent", new="NoAgent")
+        await shows(kubectl, new="NoAgent")

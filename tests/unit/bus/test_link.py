@@ -1,16 +1,18 @@
 """Which brokers are accepted, and where the settings say one is."""
 
+import asyncio
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import aio_pika
 import pytest
 import trustme
 from aio_pika.abc import AbstractConnection
 
 from harebell_bus.errors import BrokerUnavailableError, BusError, UnsupportedBrokerError
-from harebell_bus.link import check_version, describe
+from harebell_bus.link import Link, check_version, describe
 from harebell_bus.settings import BrokerSettings, BrokerSettingsError
 
 
@@ -43,6 +45,30 @@ def test_refused_with_a_reason(product: str | None, version: str, said: str) -> 
 def test_an_error_without_words_is_told_by_its_name() -> None:
     assert describe(TimeoutError()) == "TimeoutError"
     assert describe(OSError("refused")) == "OSError: refused"
+
+
+async def test_a_connection_closed_before_the_first_word_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = asyncio.Semaphore(0)
+
+    async def connect(*_: Any, **__: Any) -> None:
+        tried.release()
+        raise StopAsyncIteration  # as aiormq does then
+
+    async def session(_: AbstractConnection) -> None:
+        raise AssertionError("there is no connection")
+
+    monkeypatch.setattr(aio_pika, "connect", connect)
+    link = Link(BrokerSettings("amqp://broker/vhost"), "test")
+    running = asyncio.create_task(link.run(session))
+    async with asyncio.timeout(30):
+        await tried.acquire()
+        await tried.acquire()
+    assert not running.done()
+    assert link.error == "BrokerUnavailableError: closed at once"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,13 @@ def at(seconds: float) -> datetime:
 
 
 def beat(**more: Any) -> Heartbeat:
-    given: dict[str, Any] = {"capacity": 2, "consuming": False}
+    given: dict[str, Any] = {
+        "agent": AgentRef(id="anna", instance="a1"),
+        "capacity": 2,
+        "consuming": False,
+        "reason": HeartbeatReason.INTERVAL,
+    }
     return Heartbeat(
-        reason=HeartbeatReason.INTERVAL,
-        agent=AgentRef(id="anna", instance="a1"),
         agent_type="text",
         software_version="1",
         started_at=T0,
@@ -46,8 +49,25 @@ def beat(**more: Any) -> Heartbeat:
     ],
 )
 def test_it_should_listen_unless_it_is_paused_or_has_no_room(said: dict[str, Any], doubtful: bool) -> None:
-    assert deaf_since(beat(**said), at(5), None) == (at(5) if doubtful else None)
-    assert deaf_since(beat(**said), at(5), at(1)) == (at(1) if doubtful else None)
+    assert deaf_since(beat(**said), at(5), None, None) == (at(5) if doubtful else None)
+    assert deaf_since(beat(**said), at(5), beat(), at(1)) == (at(1) if doubtful else None)
+
+
+@pytest.mark.parametrize(
+    ("previous", "now", "anew"),
+    [
+        ({}, {}, False),
+        ({}, {"reason": HeartbeatReason.REGISTERED}, True),
+        ({"reason": HeartbeatReason.REGISTERED}, {"reason": HeartbeatReason.REGISTERED}, False),
+        ({"reason": HeartbeatReason.REGISTERED}, {}, False),
+        ({"agent": AgentRef(id="anna", instance="a0")}, {}, True),
+    ],
+)
+def test_a_new_connection_and_a_new_process_begin_anew(
+    previous: dict[str, Any], now: dict[str, Any], anew: bool
+) -> None:
+    since = deaf_since(beat(**now), at(100), beat(**previous), at(1))
+    assert since == (at(100) if anew else at(1))
 
 
 def test_one_heartbeat_proves_nothing_however_long_ago() -> None:
@@ -63,15 +83,17 @@ class Life:
     def __init__(self) -> None:
         self.status = AgentStatus()
         self.since: datetime | None = None
+        self.last: Heartbeat | None = None
         self.events: list[str] = []
 
     def restart(self) -> None:
         """Another operator takes over: it has the status alone."""
-        self.since = None
+        self.since = self.last = None
 
     def heard(self, seconds: float, gone: str | None = None, **said: Any) -> tuple[ConditionStatus, str]:
         heartbeat, now = beat(**said), at(seconds)
-        self.since = deaf_since(heartbeat, now, self.since)
+        self.since = deaf_since(heartbeat, now, self.last, self.since)
+        self.last = heartbeat
         observed = AgentObservation(
             generation=1,
             status=self.status,
@@ -116,6 +138,27 @@ def test_a_restart_of_the_operator_does_not_name_it_again() -> None:
     assert life.heard(180) == (ConditionStatus.FALSE, "NotListening")
     assert life.heard(240) == (ConditionStatus.FALSE, "NotListening")
     assert life.events == ["StoppedConsuming"]
+
+
+def test_a_new_process_is_not_judged_by_the_one_before() -> None:
+    life = Life()
+    life.heard(0, consuming=True)
+    life.heard(60)
+    assert life.heard(120) == (ConditionStatus.FALSE, "NotListening")
+    another = AgentRef(id="anna", instance="a2")
+    assert life.heard(180, agent=another) == (ConditionStatus.UNKNOWN, "NotYetListening")
+    assert life.heard(200, agent=another, consuming=True) == (ConditionStatus.TRUE, "Listening")
+
+
+def test_one_that_comes_back_is_not_shown_as_away_until_it_says_that_it_listens() -> None:
+    life = Life()
+    life.heard(0, consuming=True)
+    assert life.heard(10, gone="HeartbeatMissed", consuming=True) == (
+        ConditionStatus.UNKNOWN,
+        "HeartbeatMissed",
+    )
+    assert life.heard(60) == (ConditionStatus.UNKNOWN, "NotYetListening")
+    assert life.heard(120, consuming=True) == (ConditionStatus.TRUE, "Listening")
 
 
 def test_heartbeats_between_two_tasks_are_no_alarm() -> None:

@@ -152,6 +152,8 @@ def _consuming(obs: AgentObservation, why_offline: str | None) -> tuple[Conditio
     if why_offline is not None:
         text = "whether it listens for work is not known"
         return (ConditionStatus.UNKNOWN, why_offline, text) if known else None
+    if obs.heartbeat is not None and obs.heartbeat.agent.instance != obs.status.instance:
+        known = None  # It was said of another process.
     deaf = is_deaf(obs.deaf_since, obs.last_seen, obs.offline_after)
     return consumption(obs.heartbeat, deaf=deaf, doubtful=obs.deaf_since is not None, known=known)
 

@@ -6,7 +6,7 @@ agent was welcomed. What counts is that one after the other says so.
 
 from datetime import datetime, timedelta
 
-from harebell_bus.envelopes import Heartbeat
+from harebell_bus.envelopes import Heartbeat, HeartbeatReason
 from harebell_crds.conditions import Condition, ConditionStatus
 
 from .observation import EventNote, EventType
@@ -17,14 +17,23 @@ between two tries to connect."""
 STOPPED = "StoppedConsuming"
 
 
-def deaf_since(beat: Heartbeat, heard_at: datetime, before: datetime | None) -> datetime | None:
+def deaf_since(
+    beat: Heartbeat, heard_at: datetime, previous: Heartbeat | None, before: datetime | None
+) -> datetime | None:
     """Return since when the heartbeats have said that the agent does not listen though it should.
 
-    :param before: What this function returned for the heartbeat before.
+    It begins anew with each connection, but not with each try to be welcomed on one.
+
+    :param previous: The heartbeat before, and ``before`` what this function returned for it.
     """
     should = not beat.paused and len(beat.current_tasks) < beat.capacity
     if beat.consuming is not False or not should:
         return None
+    if previous is None or previous.agent.instance != beat.agent.instance:
+        return heard_at
+    registered = HeartbeatReason.REGISTERED
+    if beat.reason is registered and previous.reason is not registered:
+        return heard_at
     return before or heard_at
 
 
@@ -40,15 +49,17 @@ def consumption(
 
     :param deaf: What :func:`is_deaf` says.
     :param doubtful: Whether the last heartbeat said that it does not listen though it should.
-    :param known: The condition as it was.
+    :param known: The condition as it was, of the same process.
     """
     if beat is None or (beat.consuming is None and known is None):
         return None
     if deaf:
         text = "heartbeats arrive, but no loop that takes work gets an answer from the broker; restart it"
         return ConditionStatus.FALSE, "NotListening", text
+    if doubtful and known and known.status != ConditionStatus.UNKNOWN:
+        return known.status, known.reason, known.message
     if doubtful:
-        return (known.status, known.reason, known.message) if known else None
+        return ConditionStatus.UNKNOWN, "NotYetListening", "it has not said yet that it listens for work"
     if beat.paused:
         return ConditionStatus.UNKNOWN, "Paused", "it is to take no work, so whether it would is not seen"
     if beat.consuming is None:
