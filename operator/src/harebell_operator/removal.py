@@ -16,6 +16,9 @@ from harebell_bus.topology import (
     TASK_NAMESPACE_HEADER,
 )
 
+from .kube import Kube
+from .store import TaskEntry
+
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10.0
@@ -68,4 +71,19 @@ async def recorded(publisher: Publisher, body: Mapping[str, Any], due: datetime,
             logger.info("Task %s is kept until it can be recorded: %s", name, error)
             return False
         logger.warning("Task %s is deleted unrecorded: %s", name, error)
+    return True
+
+
+async def expire(kube: Kube, publisher: Publisher, entry: TaskEntry, now: datetime) -> bool:
+    """Delete a Task whose time is up, once the history knows it; return whether that could be done.
+
+    :raises KubeError: the API server did not do it.
+    """
+    due = (entry.status.completed_at or now) + timedelta(seconds=entry.spec.ttl_seconds_after_finished)
+    body = await kube.get("tasks", entry.name)
+    same = body["metadata"]["uid"] == entry.uid
+    if same and not await recorded(publisher, body, due, now):
+        return False
+    entry.recorded = True
+    await kube.delete("tasks", entry.name, entry.uid)
     return True

@@ -187,7 +187,8 @@ class TaskReconciler:
         for note in decision.events:
             await self._record(entry, note)
         if decision.delete:
-            await self._expire(entry, now)
+            if not await removal.expire(self._kube, self._broker.publisher, entry, now):
+                self._queue.add_after(entry.uid, removal.RETRY_SECONDS)
         elif decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
 
@@ -279,18 +280,6 @@ class TaskReconciler:
                 self._graph.finished(entry)
         unacked, entry.unacked = entry.unacked, []
         self._broker.acknowledge(unacked)
-
-    async def _expire(self, entry: TaskEntry, now: datetime) -> None:
-        """Delete a Task whose time is up, once the history knows it."""
-        due = entry.status.completed_at or now
-        due += timedelta(seconds=entry.spec.ttl_seconds_after_finished)
-        body = await self._kube.get("tasks", entry.name)
-        same = body["metadata"]["uid"] == entry.uid
-        if same and not await removal.recorded(self._broker.publisher, body, due, now):
-            self._queue.add_after(entry.uid, removal.RETRY_SECONDS)
-            return
-        entry.recorded = True
-        await self._kube.delete("tasks", entry.name, entry.uid)
 
     # ---- act -----------------------------------------------------------------------------------------
 
