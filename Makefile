@@ -52,7 +52,7 @@ verify: venv ## regenerate, lint, types, import rules: fails on any difference
 # ---- tests -----------------------------------------------------------------------------------------------
 
 PYTEST := $(BIN)/python -m pytest
-# These tests wait more than they compute. Each worker has a RabbitMQ and a PostgreSQL of its own.
+# Of pytest. Integration tests wait more than they compute; each worker has a RabbitMQ and a PostgreSQL of its own.
 WORKERS ?= 2
 
 .PHONY: test
@@ -60,7 +60,7 @@ test: unit chart integration e2e ## everything, from whatever state the machine 
 
 .PHONY: unit
 unit: venv ## decisions, models, actions: no cluster needed
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit -n $(WORKERS)
 
 .PHONY: properties
 properties: venv ## many random interleavings of a Task's events; ARGS="--help" lists what can be chosen
@@ -68,7 +68,7 @@ properties: venv ## many random interleavings of a Task's events; ARGS="--help" 
 
 .PHONY: chart
 chart: cluster ## the chart as rendered
-	$(PYTEST) tests/chart
+	$(PYTEST) tests/chart -n $(WORKERS)
 
 .PHONY: integration
 integration: cluster ## each component against the real API server, RabbitMQ and PostgreSQL
