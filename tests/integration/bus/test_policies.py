@@ -61,13 +61,16 @@ async def test_a_policy_changes_queues_that_are_there(
     assert await waiting(channel, HEARTBEATS_QUEUE) == 20
 
     async def all_there() -> bool:
-        return await waiting(channel, HISTORY_STREAM) == 2000
+        # The broker counts a record of its own in each segment too.
+        return await waiting(channel, HISTORY_STREAM) >= 2000
 
     await eventually("all messages in the stream", all_there)
     await asyncio.to_thread(load, vhost, heartbeats={"max-length": 5}, history={"max-length-bytes": 200_000})
 
     async def shortened() -> bool:
-        return await waiting(channel, HEARTBEATS_QUEUE) == 5 and await waiting(channel, HISTORY_STREAM) < 1000
+        kept = await waiting(channel, HISTORY_STREAM)
+        # None of a stream means that its leader could not be asked.
+        return await waiting(channel, HEARTBEATS_QUEUE) == 5 and 0 < kept < 1000
 
     await eventually("both shortened", shortened)
     # What the operator does when it starts.
