@@ -132,15 +132,16 @@ def test_a_retry_gets_the_same_inputs(lab: Lab, kubectl: Kubectl) -> None:
 def test_what_finished_counts_also_when_it_is_gone(lab: Lab, kubectl: Kubectl) -> None:
     path = lab.folder / "open"
     kubectl.apply(
+        task("heir", "tell", "deleted", "expired", "slow"),
         task("deleted", payload={"value": 1}),
         task("expired", payload={"value": 2}, ttlSecondsAfterFinished=0),
-        task("unneeded", ttlSecondsAfterFinished=0),
         task("slow", "gate", payload={"path": str(path)}),
-        task("heir", "tell", "deleted", "expired", "slow"),
     )
     for name in ("deleted", "expired"):
         finished(kubectl, name, 60)
     kubectl("delete", "task", "deleted")
+    kubectl.apply(task("unneeded", ttlSecondsAfterFinished=0))
+    until("what nobody needs to be done", lambda: "unneeded" in lab.done(), 60)
     until("what nobody needs to go", lambda: "unneeded" not in statuses(kubectl), 60)
     # By its TTL it would be gone by now; but its result is needed.
     assert "expired" in statuses(kubectl)
@@ -189,7 +190,7 @@ def test_a_graph_goes_on_where_the_operator_left_it(lab: Lab, kubectl: Kubectl) 
 def layered() -> list[dict[str, Any]]:
     """Return :data:`LAYERS` layers of Tasks; each needs some of the layer before."""
     return [
-        task(f"l{layer:02}-{n:02}", "tell", *_needs(layer, n))
+        task(f"l{layer:02}-{n:02}", "count", *_needs(layer, n))
         for layer in range(LAYERS)
         for n in range(WIDTH)
     ]
@@ -213,5 +214,6 @@ def test_a_graph_of_a_thousand_tasks_finishes(
     with capsys.disabled():
         took = time.monotonic() - begun
         print(f"\n{len(tasks)} Tasks: created in {created - begun:.0f} s, all done after {took:.0f} s")
+    assert {status(kubectl, f"l{LAYERS - 1:02}-{n:02}")["result"] for n in (0, WIDTH - 1)} == {LAYERS}
     order = {name: place for place, name in enumerate(lab.done())}
     assert all(order[d["name"]] < order[t["metadata"]["name"]] for t in tasks for d in t["spec"]["dependsOn"])
