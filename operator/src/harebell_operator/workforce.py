@@ -71,7 +71,11 @@ class Workforce:
         if entry is None:
             waited = now - self._started_at >= self._offline_after
             return Sighting.GONE if waited else Sighting.UNKNOWN
-        if is_offline(self.observe(entry), now) is not None:
+        offline = is_offline(self.observe(entry), now)
+        if offline == "Left" and now - entry.last_seen < FORGOT_GRACE:
+            # It said goodbye after it had handed back what it did; that comes by another queue.
+            return Sighting.UNKNOWN
+        if offline is not None:
             return Sighting.GONE
         if entry.heartbeat is None:
             return Sighting.UNKNOWN

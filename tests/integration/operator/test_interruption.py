@@ -69,8 +69,8 @@ def test_what_a_killed_agent_had_begun_goes_on_begins_again_or_fails(
         "Interrupted",
     )
     assert (failed["attempts"][0]["outcome"], failed["attempts"][0]["error"]["code"]) == ("Lost", "AgentLost")
-    assert reasons(kubectl, "failed") == ["Interrupted"]
-    assert statuses(kubectl)["requeued"].get("checkpoint") is None
+    until("its Event", lambda: reasons(kubectl, "failed") == ["Interrupted"])
+    until("the other to begin anew", lambda: "checkpoint" not in statuses(kubectl)["requeued"], 60)
     gate.touch()
     climber(start, "heir", "killed", gate)
     for name, began_at in {"resumed": 3, "requeued": 0, "anew": 0}.items():
@@ -141,7 +141,7 @@ def test_a_suspended_task_stops_where_it_can_go_on_and_does_so_when_resumed(
         lambda: statuses(kubectl)["going-on"].get("reason") == "NotResumable",
         60,
     )
-    assert reasons(kubectl, "going-on") == ["NotResumable"]
+    until("its Event", lambda: reasons(kubectl, "going-on") == ["NotResumable"])
     kubectl("wait", "agent/steady", "--for=jsonpath={.status.currentTasks[0].name}=going-on", "--timeout=60s")
 
     gate.touch()
