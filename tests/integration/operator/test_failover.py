@@ -1,5 +1,6 @@
 """Several operators, one of which works."""
 
+import signal
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -98,6 +99,19 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(
     start.agent("heir", "handover")
     kubectl.apply(manifest("after-handover", "handover"))
     until("the Task to be done", lambda: phase(kubectl, "after-handover") == "Succeeded")
+
+
+def test_a_leader_that_was_frozen_ends_when_another_leads(
+    start: Processes, kubectl: Kubectl, lease: str
+) -> None:
+    operators = replicas(start, kubectl, lease)
+    leader = holder(kubectl, lease)
+    frozen = operators[leader].popen
+    frozen.send_signal(signal.SIGSTOP)
+    until("another to lead", lambda: holder(kubectl, lease) not in ("", leader), 60)
+    frozen.send_signal(signal.SIGCONT)
+    assert frozen.wait(timeout=30) == 1
+    assert holder(kubectl, lease) != leader
 
 
 def test_a_replica_that_stands_by_ends_when_told(start: Processes, kubectl: Kubectl, lease: str) -> None:
