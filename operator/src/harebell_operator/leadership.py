@@ -1,8 +1,9 @@
 """Leadership by a Lease (``coordination.k8s.io``): of several replicas one works, the others stand by.
 
-The election is the official client's. Two things are added: every call ends within a time limit and fails in
-the one way the election knows, and the work's own end ends the leadership, so that nobody leads who does
-nothing. A leader that cannot renew its Lease stops before another may take it.
+The election is the official client's. Three things are added: every call ends within a time limit and fails
+in the one way the election knows; the work's own end ends the leadership, so that nobody leads who does
+nothing; and leadership ends a fixed time after the last renewal, whatever call is under way then, before
+another replica may take it.
 """
 
 import asyncio
@@ -33,8 +34,24 @@ class LeadershipLostError(Exception):
     """The Lease could not be renewed in time; somebody else may lead now."""
 
 
-class _Lock(LeaseLock):
+class Lock(LeaseLock):
+    """The Lease, as the election reads and writes it."""
+
+    held_at: float | None = None
+    """When the write began that last made or kept the Lease ours, in the event loop's time."""
+
+    async def expired(self) -> None:
+        """Return when the Lease was ours and has not been renewed for :data:`RENEW_SECONDS`."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            # Before anything is ours there is nothing to lose.
+            left = RENEW_SECONDS if self.held_at is None else self.held_at + RENEW_SECONDS - clock()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, RETRY_SECONDS))
+
     async def get(self, name: str, namespace: str) -> Any:
+        """Read the Lease."""
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 return await super().get(name, namespace)
@@ -42,7 +59,8 @@ class _Lock(LeaseLock):
             return False, ApiException(status=0, reason=describe(error))
 
     async def create(self, name: str, namespace: str, election_record: Any) -> bool:
-        return await _done(self._create(name, namespace, election_record))
+        """Make the Lease, and return whether that was done."""
+        return await self.write(self._create(name, namespace, election_record))
 
     async def _create(self, name: str, namespace: str, election_record: Any) -> bool:
         # The client's own passes an argument that the client itself refuses.
@@ -55,16 +73,21 @@ class _Lock(LeaseLock):
         return True
 
     async def update(self, name: str, namespace: str, updated_record: Any) -> bool:
-        return await _done(super().update(name, namespace, updated_record))
+        """Take or renew the Lease, and return whether that was done."""
+        return await self.write(super().update(name, namespace, updated_record))
 
-
-async def _done(call: Awaitable[bool]) -> bool:
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            return bool(await call)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        logger.warning("the Lease was not written: %s", describe(error))
-        return False
+    async def write(self, call: Awaitable[bool]) -> bool:
+        """Await a call that writes the Lease, and return whether it did."""
+        begun = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                written = bool(await call)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            logger.warning("the Lease was not written: %s", describe(error))
+            return False
+        if written:
+            self.held_at = begun
+        return written
 
 
 async def lead(
@@ -72,7 +95,7 @@ async def lead(
 ) -> None:
     """Wait until this replica leads, then work until the work ends; then let another lead.
 
-    :raises LeadershipLostError: leadership went to somebody else; the work was cancelled.
+    :raises LeadershipLostError: somebody else may lead now. The work may still go on: end the process.
     """
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -90,19 +113,22 @@ async def lead(
     async def stopped() -> None:
         logger.warning("%s leads no longer", identity)
 
-    lock = _Lock(lease, namespace, identity, api)
+    lock = Lock(lease, namespace, identity, api)
     election = LeaderElection(Config(lock, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, started, stopped))
     logger.info("%s waits to lead", identity)
     running = asyncio.ensure_future(election.run())
-    waiting: set[asyncio.Future[Any]] = {running, ended}
+    expired = asyncio.ensure_future(lock.expired())
+    waiting: set[asyncio.Future[Any]] = {running, expired, ended}
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
-            running.result()
+            if running.done():
+                running.result()
             raise LeadershipLostError(f"the Lease {lease} could not be renewed for {RENEW_SECONDS} s")
     finally:
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        expired.cancel()
+        await asyncio.gather(running, expired, return_exceptions=True)
     await _release(api, namespace, lease)
     ended.result()
 

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import NoReturn
 from uuid import uuid4
 
 import kopf
@@ -53,7 +54,8 @@ QUIET = {"kopf": logging.WARNING, "aiormq": logging.WARNING, "aio_pika": logging
 async def run(settings: Settings) -> None:
     """Serve probes and metrics, and operate; with a Lease, only while this replica leads.
 
-    :raises LeadershipLostError: another replica may lead now.
+    When the Lease is lost this does not return: the process ends.
+
     :raises ExceptionGroup: a part failed for good.
     """
     async with api_client() as api:
@@ -66,7 +68,10 @@ async def run(settings: Settings) -> None:
             if settings.lease is None:
                 await work()
             else:
-                await lead(api, settings.namespace, settings.lease, settings.identity, work)
+                try:
+                    await lead(api, settings.namespace, settings.lease, settings.identity, work)
+                except LeadershipLostError as lost:
+                    _end_at_once(lost)
         finally:
             await web.cleanup()
 
@@ -171,6 +176,16 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
             task.cancel()
 
 
+def _end_at_once(lost: LeadershipLostError) -> NoReturn:
+    """End the process without waiting for anything inside it.
+
+    What does not stop when it is cancelled would go on publishing, and take replies from the new leader.
+    """
+    logger.critical("%s", lost)
+    logging.shutdown()
+    os._exit(1)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -213,9 +228,6 @@ def main() -> None:
             runner.run(until_told(run(settings)))
     except* asyncio.CancelledError:
         logger.info("stopped")
-    except* LeadershipLostError as lost:
-        logger.critical("%s", lost.exceptions[0])
-        sys.exit(1)
     except* UnsupportedBrokerError as refused:
         logger.critical("%s", refused.exceptions[0])
         sys.exit(1)

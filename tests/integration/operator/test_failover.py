@@ -1,5 +1,6 @@
 """Several operators, one of which works."""
 
+import signal
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -33,13 +34,20 @@ def phase(kubectl: Kubectl, name: str) -> str:
     return found
 
 
+def online(kubectl: Kubectl, agent_type: str) -> int:
+    """Count the agents of a type that are there."""
+    agents = kubectl.items("agents", "-l", f"harebell.dev/agent-type={agent_type}")
+    return sum(agent.get("status", {}).get("phase") == "Online" for agent in agents)
+
+
 def replicas(start: Processes, kubectl: Kubectl, lease: str, **environment: str) -> dict[str, Process]:
-    """Start two operators and wait until both take part and one leads."""
+    """Start two operators and wait until both take part, and the one that leads has begun to work."""
     names = ("first", "second")
     started = {n: start.operator(HAREBELL_LEASE=lease, POD_NAME=n, **environment) for n in names}
     for process in started.values():
         until("it to take part", lambda log=process.log: "waits to lead" in log.read_text(), 60)  # type: ignore[misc]
-    until("one to lead", lambda: holder(kubectl, lease) in started, 60)
+    leader = until("one to lead", lambda: started.get(holder(kubectl, lease)), 60)
+    until("it to work", lambda: "Agents known" in leader.log.read_text(), 60)
     return started
 
 
@@ -57,6 +65,7 @@ def test_a_killed_leader_is_replaced_and_no_work_starts_over(
             HAREBELL_AGENT_MODULE=f"{__name__.rpartition('.')[0]}.diary:agent",
             DIARY=str(diary),
         )
+    until("the agents", lambda: online(kubectl, "failover") == AGENTS, 120)
     # One half ends while nobody leads, the other when somebody does again.
     soon, later = tmp_path / "soon", tmp_path / "later"
     names = [f"long-{n}" for n in range(TASKS)]
@@ -98,6 +107,19 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(
     start.agent("heir", "handover")
     kubectl.apply(manifest("after-handover", "handover"))
     until("the Task to be done", lambda: phase(kubectl, "after-handover") == "Succeeded")
+
+
+def test_a_leader_that_was_frozen_ends_when_another_leads(
+    start: Processes, kubectl: Kubectl, lease: str
+) -> None:
+    operators = replicas(start, kubectl, lease)
+    leader = holder(kubectl, lease)
+    frozen = operators[leader].popen
+    frozen.send_signal(signal.SIGSTOP)
+    until("another to lead", lambda: holder(kubectl, lease) not in ("", leader), 60)
+    frozen.send_signal(signal.SIGCONT)
+    assert frozen.wait(timeout=30) == 1
+    assert holder(kubectl, lease) != leader
 
 
 def test_a_replica_that_stands_by_ends_when_told(start: Processes, kubectl: Kubectl, lease: str) -> None:
