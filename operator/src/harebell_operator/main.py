@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -127,6 +128,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         broker.spawn(_ask_agents(broker))
 
     await resync.first()
+    keep_heap()
     state.missing = None
     logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
     async with asyncio.TaskGroup() as group:
@@ -153,6 +155,16 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         logger.info("stopping")
         for task in running:
             task.cancel()
+
+
+def keep_heap() -> None:
+    """Have garbage collections pass over what there is now, most of which stays as long as the process.
+
+    A full one would look at every object of it, the client library's among them, and hold up everything for
+    a tenth of a second and more (Python documentation, ``gc.freeze``).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _now() -> datetime:
