@@ -41,7 +41,8 @@ from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-TASK_WORKERS = 16
+TASK_WORKERS = 48
+"""They mostly wait, for confirms and for the API server; more of them let the broker confirm many at once."""
 AGENT_WORKERS = 4
 ANNOUNCEMENT_WORKERS = 2
 POOL_WORKERS = 2
