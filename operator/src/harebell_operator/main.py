@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -42,7 +43,8 @@ from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-TASK_WORKERS = 16
+TASK_WORKERS = 48
+"""They mostly wait, for confirms and for the API server; more of them let the broker confirm many at once."""
 AGENT_WORKERS = 4
 ANNOUNCEMENT_WORKERS = 2
 POOL_WORKERS = 2
@@ -145,6 +147,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         broker.spawn(_ask_agents(broker))
 
     await resync.first()
+    keep_heap()
     state.missing = None
     logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
     adoption = Adoption(store, workforce, bus, kube, _now, settings.identity)
@@ -184,6 +187,16 @@ def _end_at_once(lost: LeadershipLostError) -> NoReturn:
     logger.critical("%s", lost)
     logging.shutdown()
     os._exit(1)
+
+
+def keep_heap() -> None:
+    """Have garbage collections pass over what there is now, most of which stays as long as the process.
+
+    A full one would look at every object of it, the client library's among them, and hold up everything for
+    a tenth of a second and more (Python documentation, ``gc.freeze``).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _now() -> datetime:

@@ -97,6 +97,20 @@ class Backoffs(Iterable[float]):
         return chain((0.5, 1.0, 2.0), repeat(5.0))
 
 
+class NothingKept(kopf.DiffBaseStorage):
+    """Keeps Kopf from copying every object it sees, to find changes for handlers that there are none of."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return no essence of an object."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        """Remember none."""
+
+    def store(self, **_: Any) -> None:
+        """Store none."""
+
+
 def settings() -> kopf.OperatorSettings:
     """Return Kopf's settings: narrow permissions, watches that cannot hang for ever, no Events of its own."""
     chosen = kopf.OperatorSettings()
@@ -112,4 +126,5 @@ def settings() -> kopf.OperatorSettings:
     # the workers of the Tasks before it.
     chosen.queueing.idle_timeout = 0.1
     chosen.queueing.worker_limit = 500
+    chosen.persistence.diffbase_storage = NothingKept()
     return chosen
