@@ -1,0 +1,180 @@
+"""Two Tasks of one key at the same time, and Tasks that go: what the reconciler adds to the decisions."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from harebell_bus.envelopes import Message, Removed, Work
+from harebell_bus.errors import BrokerUnavailableError
+from harebell_bus.publisher import Publisher
+from harebell_operator.agents import AgentReconciler
+from harebell_operator.broker import Broker
+from harebell_operator.decide.observation import Sighting, Supply
+from harebell_operator.kube import Kube
+from harebell_operator.store import Store
+from harebell_operator.tasks import TaskReconciler
+from harebell_operator.workforce import Workforce
+from harebell_operator.workqueue import WorkQueue
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def body(name: str, seconds: int = 0, status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": "ns",
+            "name": name,
+            "uid": f"uid-{name}",
+            "generation": 1,
+            "creationTimestamp": (T0 + timedelta(seconds=seconds)).isoformat(),
+        },
+        "spec": {"agentType": "t", "action": "a", **spec},
+        "status": status or {},
+    }
+
+
+class Around(Publisher):
+    """All that the reconciler acts on. Work is confirmed when ``confirm`` is set; ``down``: nothing is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = T0
+        self.done: list[str] = []
+        self.confirm = asyncio.Event()
+        self.confirm.set()
+        self.asked = asyncio.Event()
+        self.down = False
+        self.error: str | None = None
+        self.publisher = self
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.spawned: list[Coroutine[Any, Any, None]] = []
+
+    @property
+    def attached(self) -> bool:
+        return not self.down
+
+    async def publish(self, exchange: str, message: Message | bytes, **_: Any) -> None:
+        if self.down:
+            raise BrokerUnavailableError("down")
+        assert isinstance(message, Work | Removed)
+        self.done.append(f"publish {message.kind} {message.task.name}")
+        self.asked.set()
+        await self.confirm.wait()
+
+    async def ensure_lane(self, *_: Any) -> None: ...
+
+    def acknowledge(self, messages: list[Any]) -> None: ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.spawned.append(work)
+
+    def sighting(self, *_: Any) -> Sighting:
+        return Sighting.UNKNOWN
+
+    def supply(self, *_: Any) -> Supply:
+        return Supply(0, 0)
+
+    def assigned(self, *_: Any) -> None: ...
+
+    async def write_status(self, _: str, name: str, uid: str, status: dict[str, Any]) -> None:
+        self.done.append(f"write {name} {status['phase']}")
+
+    async def record(self, *_: Any) -> None: ...
+
+    async def get(self, _: str, name: str) -> dict[str, Any]:
+        return self.objects[name]
+
+    async def delete(self, _: str, name: str, uid: str) -> None:
+        self.done.append(f"delete {name}")
+
+
+@pytest.fixture
+def around() -> Around:
+    return Around()
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def tasks(around: Around, store: Store) -> TaskReconciler:
+    return TaskReconciler(
+        store,
+        WorkQueue(),
+        cast(Kube, around),
+        cast(Broker, around),
+        cast(AgentReconciler, around),
+        cast(Workforce, around),
+        lambda: around.now,
+        "operator-1",
+    )
+
+
+async def test_of_two_tasks_the_one_whose_message_is_on_its_way_is_done(
+    tasks: TaskReconciler, around: Around, store: Store
+) -> None:
+    """Also when the other is the older one."""
+    around.confirm.clear()
+    tasks.observed(body("younger", 5, idempotencyKey="k"))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(tasks.reconcile("uid-younger"))
+        await around.asked.wait()
+        tasks.observed(body("older", 0, idempotencyKey="k"))
+        async with asyncio.timeout(10):  # it would wait for a confirm, if it were published
+            await tasks.reconcile("uid-older")
+        around.confirm.set()
+    assert around.done[:2] == ["publish Work younger", "write older Cancelled"]
+    older = store.tasks["uid-older"].status
+    assert older.duplicate_of is not None
+    assert older.duplicate_of.uid == "uid-younger"
+
+
+async def test_without_a_message_on_its_way_the_older_task_is_done(
+    tasks: TaskReconciler, around: Around, store: Store
+) -> None:
+    for name, seconds in (("younger", 5), ("older", 0)):
+        tasks.observed(body(name, seconds, idempotencyKey="k"))
+    await tasks.reconcile("uid-younger")
+    await tasks.reconcile("uid-older")
+    assert around.done == ["write younger Cancelled", "publish Work older"]
+
+
+FINISHED = {
+    "phase": "Succeeded",
+    "attempt": 1,
+    "completedAt": "2026-01-01T00:00:00Z",
+    "observedGeneration": 1,
+}
+
+
+async def test_an_expired_task_is_recorded_before_it_is_deleted_and_once(
+    tasks: TaskReconciler, around: Around
+) -> None:
+    gone = around.objects["t"] = body("t", status=FINISHED, ttlSecondsAfterFinished=5)
+    tasks.observed(gone)
+    around.now += timedelta(seconds=4)
+    await tasks.reconcile("uid-t")
+    assert around.done == []
+    around.now += timedelta(seconds=1)
+    around.down = True
+    await tasks.reconcile("uid-t")
+    assert around.done == []
+    around.down = False
+    await tasks.reconcile("uid-t")
+    assert around.done == ["publish Removed t", "delete t"]
+    tasks.removed(gone)
+    assert around.spawned == []
+
+
+async def test_a_task_that_somebody_deletes_is_recorded(tasks: TaskReconciler, around: Around) -> None:
+    gone = body("t", status={"phase": "Pending"})
+    tasks.observed(gone)
+    tasks.removed(gone)
+    (recording,) = around.spawned
+    await recording
+    assert around.done == ["publish Removed t"]
