@@ -123,7 +123,7 @@ async def test_a_task_made_with_kubectl_is_followed_to_its_end(api: Api, kubectl
             await socket.recv()
     assert (socket.close_code, socket.close_reason) == (1000, "the Task has finished: Succeeded")
     shown = (await asyncio.to_thread(api.http.get, "/api/v1/status/followed")).json()
-    assert shown == last["task"]
+    assert shown == {**last["task"], "queue": None}
 
 
 async def test_a_deleted_task(api: Api, kubectl: Kubectl) -> None:
