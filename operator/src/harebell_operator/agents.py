@@ -220,7 +220,7 @@ class AgentReconciler:
         listed = {(t.task.uid, t.attempt) for t in beat.current_tasks}
         for current in beat.current_tasks:
             task = self._store.tasks.get(current.task.uid)
-            why = is_stale(task.status if task else None, current.attempt, beat.agent)
+            why = is_stale(task.status if task else None, current.attempt, beat.agent, beat.at)
             if why is not None:
                 order = StopOrder(entry.name, current.attempt, CancelMode.IMMEDIATE, why, fences=True)
                 self._broker.spawn(self._workforce.stop(current.task, order))

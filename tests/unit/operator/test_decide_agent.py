@@ -12,7 +12,7 @@ from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
 from harebell_crds.agent import Gpu as StatusGpu
 from harebell_crds.agent import Resources as StatusResources
 from harebell_crds.conditions import find_condition
-from harebell_crds.task import TaskPhase, TaskStatus
+from harebell_crds.task import Attempt, AttemptOutcome, TaskPhase, TaskStatus
 from harebell_operator.decide.agent import BUSY_SETTLES, AgentObservation, decide, summarize
 from harebell_operator.decide.fencing import is_stale
 from harebell_operator.decide.standing import Order, OrderKind
@@ -219,4 +219,22 @@ def test_gpu_figures_pass_from_heartbeat_to_status() -> None:
     ],
 )
 def test_who_is_told_to_stop(status: TaskStatus | None, attempt: int, stale: bool) -> None:
-    assert (is_stale(status, attempt, ANNA) is not None) == stale
+    assert (is_stale(status, attempt, ANNA, at(0)) is not None) == stale
+
+
+@pytest.mark.parametrize(
+    ("outcome", "agent", "said", "stale"),
+    [
+        (AttemptOutcome.SUCCEEDED, "anna", 9, False),
+        (AttemptOutcome.FAILED, "anna", 10, False),
+        (AttemptOutcome.SUCCEEDED, "anna", 11, True),  # She began it once more.
+        (AttemptOutcome.SUCCEEDED, "bert", 9, True),
+        (AttemptOutcome.LOST, "anna", 9, True),
+    ],
+)
+def test_what_an_agent_said_before_it_said_the_end_is_no_reason(
+    outcome: AttemptOutcome, agent: str, said: int, stale: bool
+) -> None:
+    record = Attempt(attempt=1, agent_name=agent, started_at=at(0), completed_at=at(10), outcome=outcome)
+    status = TaskStatus(phase=TaskPhase.SUCCEEDED, attempt=1, attempts=(record,))
+    assert (is_stale(status, 1, ANNA, at(said)) is not None) == stale

@@ -15,6 +15,7 @@ from harebell_bus.envelopes import (
 from harebell_crds.task import AttemptOutcome, CancelMode, Progress, TaskError, TaskPhase
 
 from .draft import MAX_MESSAGE, Draft, attempt_failed
+from .fencing import has_ended
 from .interruption import begun, checkpointed, handed_back, interrupted
 from .observation import Report, StopOrder, Undelivered
 from .transitions import attempt_ended, never_started, queued, started
@@ -27,7 +28,7 @@ def hear(draft: Draft, reply: Report) -> None:
         return
     if not _is_current(draft, reply):
         draft.stale += 1
-        if isinstance(reply, Started):
+        if isinstance(reply, Started) and not has_ended(draft.status, reply.attempt, reply.agent, reply.at):
             why = "the Task is finished" if draft.phase.terminal else "another attempt has taken its place"
             order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, why, fences=True)
             draft.stop.append(order)

@@ -222,7 +222,7 @@ class World:
                 working = self.status.attempt in agent.running
                 self._see(owner, Sighting.WORKING if working else Sighting.FORGOT)
         for attempt in sorted(agent.running):
-            if why := is_stale(self.status, attempt, agent.ref):
+            if why := is_stale(self.status, attempt, agent.ref, self.now):
                 self._tell_to_stop(StopOrder(agent.id, attempt, CancelMode.IMMEDIATE, why))
 
     def miss(self, agent: Agent) -> None:
