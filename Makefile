@@ -72,7 +72,8 @@ chart: cluster ## the chart as rendered
 
 .PHONY: integration
 integration: cluster ## each component against the real API server, RabbitMQ and PostgreSQL
-	$(PYTEST) tests/integration -m "not chaos" -n $(WORKERS) --dist loadfile
+	$(PYTEST) tests/integration -m "not chaos and not alone" -n $(WORKERS) --dist loadfile
+	$(PYTEST) tests/integration -m "alone and not chaos"
 
 .PHONY: e2e
 e2e: images ## the installed chart: real pods, helm, ingress

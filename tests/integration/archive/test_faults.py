@@ -18,6 +18,8 @@ from harebell_bus.topology import Queue, Topology
 from .conftest import AWAY, Archive, Archivers
 from .traffic import in_stream, publish_many, publish_reply
 
+pytestmark = pytest.mark.alone
+
 POD = "rabbit-postgresql-0"
 CHUNK = 2000
 

@@ -34,7 +34,7 @@ LANE = lane_of("critical", Tier.DISK)
 QUEUE = work_queue_name(AGENT_TYPE, LANE)
 
 # Three nodes start and stop in here, on however busy a machine.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 
 async def publish_work(publisher: Publisher, message_id: str) -> None:

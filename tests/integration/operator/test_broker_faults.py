@@ -20,7 +20,7 @@ from yarl import URL
 from harebell_bus.permissions import operator_permissions
 
 # Nodes of the broker start in here, on however busy a machine.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 
 def finished(kubectl: Kubectl, names: list[str], seconds: float = 240) -> dict[str, dict[str, Any]]:

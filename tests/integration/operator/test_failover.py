@@ -12,6 +12,8 @@ from tests.support.release import manifest
 from tests.support.tasks import all_in, statuses
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.alone
+
 TASKS, AGENTS = 200, 4
 FAILOVER_SECONDS = 20
 UNHURRIED = {"HAREBELL_HEARTBEAT_SECONDS": "3", "HAREBELL_OFFLINE_SECONDS": "120"}

@@ -23,9 +23,8 @@ from harebell_bus.topology import DELIVERY_LIMIT
 
 from .observing import dead_letter, dead_letters, finished, metric, reasons, running
 
-pytestmark = pytest.mark.timeout(
-    300, func_only=True
-)  # a Python process that dies takes a second to come back
+# A Python process that dies takes a second to come back, and many do.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300, func_only=True)]
 
 FRAGILE = {"HAREBELL_AGENT_MODULE": "tests.integration.operator.fragile:agent"}
 UNHEARD = {"HAREBELL_OFFLINE_SECONDS": "86400"}
