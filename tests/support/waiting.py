@@ -9,7 +9,7 @@ T = TypeVar("T")
 INTERVAL_SECONDS = 0.1
 
 
-def until(what: str, check: Callable[[], T | None], seconds: float = 30, interval: float = 0.2) -> T:
+def until(what: str, check: Callable[[], T | None], seconds: float = 60, interval: float = 0.2) -> T:
     """Return the first result of ``check`` that is true, or fail saying what was waited for.
 
     ``AssertionError`` and ``LookupError`` raised by the check mean "not yet", and are told at the deadline.
@@ -28,7 +28,7 @@ def until(what: str, check: Callable[[], T | None], seconds: float = 30, interva
     raise TimeoutError(f"not seen within {seconds:g} s: {what}; last: {last!r}")
 
 
-async def eventually(what: str, check: Callable[[], Awaitable[T | None]], seconds: float = 30) -> T:
+async def eventually(what: str, check: Callable[[], Awaitable[T | None]], seconds: float = 60) -> T:
     """As :func:`until`, for checks that are coroutines."""
     try:
         async with asyncio.timeout(seconds):

@@ -18,7 +18,7 @@ def status(kubectl: Kubectl, name: str) -> dict[str, Any]:
     return found
 
 
-def finished(kubectl: Kubectl, name: str, seconds: float = 30) -> dict[str, Any]:
+def finished(kubectl: Kubectl, name: str, seconds: float = 60) -> dict[str, Any]:
     return until(
         f"{name} to finish", lambda: s if (s := status(kubectl, name)).get("completedAt") else None, seconds
     )

@@ -167,6 +167,8 @@ async def test_what_nobody_can_read_is_dead_lettered_with_a_reason(
     operator = start.operator()
     agent = start.agent("reader", "unreadable")
     online(kubectl, "reader")
+    # Its queues are there when it is welcomed, and the history takes what no queue does.
+    await asyncio.to_thread(until, "its queues", lambda: "work comes from" in agent.log.read_text())
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel(on_return_raises=True)
         work = {AGENT_TYPE_HEADER: "unreadable", LANE_HEADER: lane_of("low", Tier.MEMORY).name}
