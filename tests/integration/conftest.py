@@ -63,9 +63,10 @@ def kubectl(cluster: api.Cluster, namespace: str) -> Kubectl:
 
 
 @pytest.fixture(scope="module")
-def vhost(servers: Servers, namespace: str) -> Vhost:
+def vhost(servers: Servers, namespace: str) -> Iterator[Vhost]:
     """A virtual host of the suite's own."""
-    return servers.vhost(namespace)
+    yield servers.vhost(namespace)
+    servers.drop(namespace)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.cluster.images import servers
 from harebell_bus.permissions import OPERATOR_USER, Permissions, agent_permissions, operator_permissions
 from harebell_bus.topology import COMMANDS_EXCHANGE, base_topology
 
-from .kubectl import Kubectl, helm, run
+from .kubectl import CommandFailed, Kubectl, helm, run
 from .waiting import until
 
 CHART = Path(__file__).parents[2] / "charts" / "harebell"
@@ -76,6 +76,20 @@ class Servers:
     kubectl: Kubectl
     amqp_url: str
     postgresql_url: str
+
+    def drop(self, name: str) -> None:
+        """Delete a virtual host with all its queues, which cost the broker's processors also when idle."""
+
+        def dropped() -> bool:
+            try:
+                self.kubectl("exec", "rabbit-rabbitmq-0", "--", "rabbitmqctl", "-q", "delete_vhost", name)
+            except CommandFailed as error:
+                # Deleted by a call before, whose answer was lost.
+                if "does not exist" not in str(error):
+                    raise
+            return True
+
+        until(f"virtual host {name} to be deleted", dropped, 90, interval=2)
 
     def vhost(self, name: str) -> Vhost:
         """Make an empty virtual host, so that suites do not see each other's queues."""
