@@ -1,6 +1,6 @@
 """Tables over Tasks that depend on others."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,22 +10,18 @@ from harebell_crds.task import (
     MAX_INPUTS_BYTES,
     Attempt,
     CancelMode,
-    Priority,
     TaskPhase,
     TaskSpec,
     TaskStatus,
 )
 from harebell_operator.decide.dependencies import REWORD, only_rewords
 from harebell_operator.decide.lanes import MessageNumber
-from harebell_operator.decide.observation import Sighting, Supply, TaskObservation
+from harebell_operator.decide.observation import TaskObservation
 from harebell_operator.decide.prerequisite import Prerequisite, Prospect, inputs_of
 from harebell_operator.decide.task import decide
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def at(seconds: float) -> datetime:
-    return T0 + timedelta(seconds=seconds)
+from .tables import at
+from .tables import observed as any_observed
 
 
 def other(
@@ -44,37 +40,8 @@ def other(
     )
 
 
-def observed(
-    *prerequisites: Prerequisite,
-    status: TaskStatus | None = None,
-    broker_error: str | None = None,
-    missing_since: datetime | None = None,
-    message_lost: bool = False,
-    cycle: tuple[str, ...] = (),
-    needed: bool = False,
-    **spec: Any,
-) -> TaskObservation:
-    return TaskObservation(
-        uid="uid-1",
-        generation=1,
-        created_at=T0,
-        spec=TaskSpec(agent_type="text", action="echo", **spec),
-        status=status or TaskStatus(),
-        replies=(),
-        sighting=Sighting.WORKING,
-        supply=Supply(online=1, idle=1),
-        broker_error=broker_error,
-        published_at=None,
-        queued_as=Priority.NORMAL,
-        messages_waiting=None,
-        message_lost=message_lost,
-        payload_problem=None,
-        cancel_sent_at=None,
-        prerequisites=prerequisites,
-        missing_since=missing_since,
-        cycle=cycle,
-        needed=needed,
-    )
+def observed(*prerequisites: Prerequisite, status: TaskStatus | None = None, **given: Any) -> TaskObservation:
+    return any_observed(status, prerequisites=prerequisites, **given)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from harebell_crds.conditions import find_condition
 from harebell_crds.task import CancelMode, ReplayOf, TaskPhase, TaskSpec, TaskStatus
 from harebell_operator.decide.duplicates import Claim, original_of
-from harebell_operator.decide.observation import Sighting, Supply, TaskObservation
+from harebell_operator.decide.observation import TaskObservation
 from harebell_operator.decide.task import decide
 from harebell_operator.store import Store, TaskEntry
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
+from .tables import T0
+from .tables import observed as any_observed
+
 FIRST = ReplayOf(name="first", uid="uid-1")
 
 
@@ -66,24 +68,8 @@ def test_exactly_one_begins_in_whatever_order_they_are_looked_at(waiting: list[C
 
 
 def observed(status: TaskStatus, original: ReplayOf | None = FIRST, **spec: Any) -> TaskObservation:
-    return TaskObservation(
-        uid="uid-2",
-        generation=1,
-        created_at=T0,
-        spec=TaskSpec.model_validate({"agentType": "t", "action": "a", "idempotencyKey": "k", **spec}),
-        status=status,
-        replies=(),
-        sighting=Sighting.WORKING,
-        supply=Supply(1, 1),
-        broker_error=None,
-        published_at=None,
-        queued_as=None,
-        messages_waiting=None,
-        message_lost=False,
-        payload_problem=None,
-        cancel_sent_at=None,
-        original=original,
-    )
+    seen = {"uid": "uid-2", "original": original, "queued_as": None}
+    return any_observed(status, **seen, idempotency_key="k", **spec)
 
 
 @pytest.mark.parametrize("spec", [{}, {"suspend": True}, {"cancel": CancelMode.GRACEFUL}])

@@ -1,6 +1,5 @@
 """Tables over attempts that are interrupted, their checkpoints, and the suspension of what runs."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,19 +13,15 @@ from harebell_bus.envelopes import (
     Failed,
     Interrupted,
     InterruptionCause,
-    Reply,
     Started,
     Succeeded,
-    TaskRef,
 )
 from harebell_crds.conditions import find_condition
 from harebell_crds.task import (
     AttemptOutcome,
     CancelMode,
     OnInterruption,
-    Priority,
     TaskPhase,
-    TaskSpec,
     TaskStatus,
 )
 from harebell_operator.decide.interruption import resolve
@@ -34,58 +29,19 @@ from harebell_operator.decide.observation import (
     Report,
     Sighting,
     StopOrder,
-    Supply,
     TaskDecision,
-    TaskObservation,
 )
 from harebell_operator.decide.suspension import STOP_RESEND
 from harebell_operator.decide.task import decide
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-REF = TaskRef(namespace="ns", name="t", uid="uid-1")
-ANNA = AgentRef(id="anna", instance="a1")
-BERT = AgentRef(id="bert", instance="b1")
+from .tables import ANNA, BERT, REF, T0, at, observed, said
+
 DECLARED: dict[str, dict[str, Any]] = {
     "Resume": {"resumable": True, "idempotent": False},
     "Requeue": {"resumable": False, "idempotent": True},
     "Fail": {"resumable": False, "idempotent": False},
 }
 SUSPENDED: dict[str, Any] = {"cause": InterruptionCause.SUSPENDED, "message": "the Task was suspended"}
-
-
-def at(seconds: float) -> datetime:
-    return T0 + timedelta(seconds=seconds)
-
-
-def said(kind: type[Any], agent: AgentRef = ANNA, attempt: int = 1, seconds: float = 1, **more: Any) -> Reply:
-    reply: Reply = kind(task=REF, attempt=attempt, agent=agent, at=at(seconds), **more)
-    return reply
-
-
-def observed(
-    status: TaskStatus | None = None,
-    *replies: Report,
-    sighting: Sighting = Sighting.WORKING,
-    cancel_sent_at: datetime | None = None,
-    **spec: Any,
-) -> TaskObservation:
-    return TaskObservation(
-        uid="uid-1",
-        generation=1,
-        created_at=T0,
-        spec=TaskSpec(agent_type="text", action="echo", **spec),
-        status=status or TaskStatus(),
-        replies=replies,
-        sighting=sighting,
-        supply=Supply(online=1, idle=1),
-        broker_error=None,
-        published_at=None,
-        queued_as=Priority.NORMAL,
-        messages_waiting=None,
-        message_lost=False,
-        payload_problem=None,
-        cancel_sent_at=cancel_sent_at,
-    )
 
 
 def running(policy: str, saved: Any = None, **spec: Any) -> TaskStatus:

@@ -1,54 +1,21 @@
 """Tables over Tasks that are suspended and resumed."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from harebell_bus.envelopes import AgentRef, Interrupted, Started, TaskRef
+from harebell_bus.envelopes import Interrupted, Started
 from harebell_crds.conditions import ConditionStatus, find_condition
-from harebell_crds.task import CancelMode, Priority, TaskPhase, TaskSpec, TaskStatus
+from harebell_crds.task import CancelMode, TaskPhase, TaskStatus
 from harebell_operator.decide.lanes import MessageNumber, newest_message
 from harebell_operator.decide.observation import (
-    Report,
-    Sighting,
-    Supply,
     TaskDecision,
-    TaskObservation,
     Undelivered,
 )
 from harebell_operator.decide.task import decide
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-REF = TaskRef(namespace="ns", name="t", uid="uid-1")
-ANNA = AgentRef(id="anna", instance="a1")
-
-
-def at(seconds: float) -> datetime:
-    return T0 + timedelta(seconds=seconds)
-
-
-def observed(
-    status: TaskStatus | None = None, *replies: Report, broker_error: str | None = None, **spec: Any
-) -> TaskObservation:
-    return TaskObservation(
-        uid="uid-1",
-        generation=1,
-        created_at=T0,
-        spec=TaskSpec(agent_type="text", action="echo", **spec),
-        status=status or TaskStatus(),
-        replies=replies,
-        sighting=Sighting.WORKING,
-        supply=Supply(online=1, idle=1),
-        broker_error=broker_error,
-        published_at=None,
-        queued_as=Priority.NORMAL,
-        messages_waiting=None,
-        message_lost=False,
-        payload_problem=None,
-        cancel_sent_at=None,
-    )
+from .tables import ANNA, REF, at, observed
 
 
 def withdrawn() -> TaskDecision:

@@ -1,7 +1,7 @@
 """Tables over the decision about a Task: what was observed, what follows."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,13 +12,11 @@ from harebell_bus.envelopes import (
     Failed,
     Interrupted,
     Progressed,
-    Reply,
     Started,
     Succeeded,
-    TaskRef,
 )
 from harebell_crds.conditions import ConditionStatus, find_condition
-from harebell_crds.task import AttemptOutcome, CancelMode, Priority, TaskPhase, TaskSpec, TaskStatus
+from harebell_crds.task import AttemptOutcome, CancelMode, Priority, TaskPhase, TaskStatus
 from harebell_operator.decide.lanes import MessageNumber
 from harebell_operator.decide.observation import (
     Report,
@@ -31,47 +29,14 @@ from harebell_operator.decide.observation import (
 from harebell_operator.decide.pending import BROKER_AWAY
 from harebell_operator.decide.task import DEADLINE_GRACE, decide
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-REF = TaskRef(namespace="ns", name="t", uid="uid-1")
-ANNA = AgentRef(id="anna", instance="a1")
-BERT = AgentRef(id="bert", instance="b1")
-
-
-def at(seconds: float) -> datetime:
-    return T0 + timedelta(seconds=seconds)
-
-
-def said(kind: type[Any], agent: AgentRef = ANNA, attempt: int = 1, seconds: float = 1, **more: Any) -> Reply:
-    reply: Reply = kind(task=REF, attempt=attempt, agent=agent, at=at(seconds), **more)
-    return reply
+from .tables import ANNA, BERT, REF, at, said
+from .tables import observed as any_observed
 
 
 def observed(
-    status: TaskStatus | None = None,
-    replies: tuple[Report, ...] = (),
-    sighting: Sighting = Sighting.WORKING,
-    supply: Supply = Supply(online=1, idle=1),
-    broker_error: str | None = None,
-    payload_problem: str | None = None,
-    **spec: Any,
+    status: TaskStatus | None = None, replies: tuple[Report, ...] = (), **given: Any
 ) -> TaskObservation:
-    return TaskObservation(
-        uid="uid-1",
-        generation=1,
-        created_at=T0,
-        spec=TaskSpec(agent_type="text", action="echo", **spec),
-        status=status or TaskStatus(),
-        replies=replies,
-        sighting=sighting,
-        supply=supply,
-        broker_error=broker_error,
-        published_at=None,
-        queued_as=Priority(spec.get("priority", "normal")),
-        messages_waiting=None,
-        message_lost=False,
-        payload_problem=payload_problem,
-        cancel_sent_at=None,
-    )
+    return any_observed(status, *replies, queued_as=Priority(given.get("priority", "normal")), **given)
 
 
 def queued_status(**spec: Any) -> TaskStatus:
