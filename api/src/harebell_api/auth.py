@@ -14,9 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette import types
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
 
+from .permissions import Access, Scope, grant
 from .problems import Problem, ProblemType
 
 MIN_KEY_LENGTH = 16
@@ -106,7 +108,7 @@ class AuthMiddleware:
     def __init__(self, app: ASGIApp, keys: KeyRing, public: Iterable[str]) -> None:
         self._app, self._keys, self._public = app, keys, frozenset(public)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: types.Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] not in ("http", "websocket") or scope["path"] in self._public:
             await self._app(scope, receive, send)
@@ -114,7 +116,7 @@ class AuthMiddleware:
         key = presented_key(HTTPConnection(scope))
         owner = self._keys.owner(key) if key else None
         if owner is not None:
-            scope["harebell.client"] = owner
+            grant(HTTPConnection(scope), Access(owner, frozenset({Scope.ADMIN})))
             await self._app(scope, receive, send)
             return
         await _refuse(key).to_response(scope["path"])(scope, receive, send)

@@ -6,6 +6,7 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .permissions import client_of
 from .problems import ProblemError, ProblemType
 
 logger = logging.getLogger("harebell_api.access")
@@ -81,6 +82,6 @@ class AccessLogMiddleware:
                 "path": scope["path"],
                 "status": status,
                 "milliseconds": round((time.perf_counter() - began) * 1000, 1),
-                "client": scope.get("harebell.client"),
+                "client": client_of(scope),
             }
             logger.info("request", extra={"fields": fields})

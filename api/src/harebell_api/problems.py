@@ -25,6 +25,7 @@ class ProblemType(Enum):
     INVALID_IDEMPOTENCY_KEY = ("invalid-idempotency-key", 400, "The Idempotency-Key cannot be used")
     UNAUTHENTICATED = ("unauthenticated", 401, "A valid API key is needed")
     FORBIDDEN = ("forbidden", 403, "Kubernetes forbids it")
+    SCOPE_NEEDED = ("scope-needed", 403, "The client may not do this")
     NOT_FOUND = ("not-found", 404, "There is no such thing")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "The method cannot be used here")
     ALREADY_EXISTS = ("already-exists", 409, "A Task of this name exists")

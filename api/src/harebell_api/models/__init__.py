@@ -1,0 +1,34 @@
+"""The documents clients send and get. camelCase, as in the resources; a member without a value is null.
+
+Answers are built from the resources in :mod:`harebell_api.records` without validating them again; the models
+here describe them in the OpenAPI document, and the tests hold the two together.
+"""
+
+from .agent import AgentDocument, AgentList
+from .changes import CancelRequest, PriorityRequest, ReplayRequest
+from .dispatch import DispatchRequest, compact_json
+from .parameters import AgentQuery, TaskQuery
+from .problem import ProblemDocument
+from .queue import QueueDocument, QueueList
+from .task import ReplayList, ReplayResult, StreamMessage, TaskDocument, TaskPage, TaskStatusDocument
+
+__all__ = [
+    "AgentDocument",
+    "AgentList",
+    "AgentQuery",
+    "CancelRequest",
+    "DispatchRequest",
+    "PriorityRequest",
+    "ProblemDocument",
+    "QueueDocument",
+    "QueueList",
+    "ReplayList",
+    "ReplayRequest",
+    "ReplayResult",
+    "StreamMessage",
+    "TaskDocument",
+    "TaskPage",
+    "TaskQuery",
+    "TaskStatusDocument",
+    "compact_json",
+]
