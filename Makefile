@@ -52,7 +52,7 @@ verify: venv ## regenerate, lint, types, import rules: fails on any difference
 # ---- tests -----------------------------------------------------------------------------------------------
 
 PYTEST := $(BIN)/python -m pytest
-# Of pytest. Integration tests wait more than they compute; each worker has a RabbitMQ and a PostgreSQL of its own.
+# Of pytest. Integration tests wait more than they compute; tests that take a server away come afterwards.
 WORKERS ?= 2
 
 .PHONY: test

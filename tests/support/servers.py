@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from tests.cluster.api import Cluster
 from tests.cluster.images import servers
+from tests.cluster.lock import exclusive
 
 from harebell_bus.permissions import OPERATOR_USER, Permissions, agent_permissions, operator_permissions
 from harebell_bus.topology import COMMANDS_EXCHANGE, base_topology
@@ -18,11 +19,8 @@ from .kubectl import CommandFailed, Kubectl, helm, run
 from .waiting import until
 
 CHART = Path(__file__).parents[2] / "charts" / "harebell"
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers") + (
-    "" if WORKER == "gw0" else f"-{WORKER}"
-)
-"""Another one keeps a run apart from others, whose tests may restart the broker. Each worker has its own."""
+SERVERS_NAMESPACE = os.environ.get("HAREBELL_SERVERS_NAMESPACE", "harebell-servers")
+"""Another one keeps a run apart from others, whose tests may restart the servers."""
 AMQP_SECRET = "rabbit-amqp-operator"
 POSTGRESQL_SECRET = "rabbit-postgresql"
 NODES = 3
@@ -137,8 +135,10 @@ def define(kubectl: Kubectl, **definitions: list[Any]) -> None:
 
 def deploy(cluster: Cluster, namespace: str) -> Servers:
     """Deploy both servers into a namespace, or find them there, and wait until they answer."""
-    rabbitmq = deploy_rabbitmq(cluster, namespace)
-    apply_chart(rabbitmq.kubectl, "postgresql")
+    # Of two that deploy them at once, each would make passwords of its own.
+    with exclusive(namespace):
+        rabbitmq = deploy_rabbitmq(cluster, namespace)
+        apply_chart(rabbitmq.kubectl, "postgresql")
     url = outside(rabbitmq.kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, node_address(cluster))
     return Servers(rabbitmq.kubectl, rabbitmq.amqp_url, url)
 

@@ -72,8 +72,10 @@ class Presence:
         """What the operator said on this connection."""
         self.welcomed = asyncio.Event()
         """Set while the agent is registered."""
+        self.work_queues: tuple[str, ...] = ()
+        """Where work comes from, in the order in which to look; empty until the agent is registered."""
         self.requeued = asyncio.Event()
-        """Set when a later Welcome names other work queues than the one before."""
+        """Set when work comes from other queues than before."""
 
     def greet(self, welcome: Welcome) -> None:
         """Take a Welcome; one for an earlier process of this agent is not for us."""
@@ -82,14 +84,22 @@ class Presence:
             return
         if self.welcome is None:
             logger.info("registered; work comes from %s", ", ".join(welcome.work_queues))
-        elif self.welcome.work_queues != welcome.work_queues:
-            self.requeued.set()
+            self.work_queues = welcome.work_queues
+        else:
+            self.requeue(welcome.work_queues)
         # Before anything can be claimed: who joins during a Pause takes nothing.
         if self._announcements.pause(welcome.paused):
             self._queried = True
         self.welcome = welcome
         self.welcomed.set()
         self._wake.set()
+
+    def requeue(self, work_queues: tuple[str, ...]) -> None:
+        """Have work come from these queues; before the Welcome that is for nobody here."""
+        if self.welcome is not None and work_queues != self.work_queues:
+            logger.info("work comes from %s now", ", ".join(work_queues))
+            self.work_queues = work_queues
+            self.requeued.set()
 
     def told(self, standing: Standing) -> None:
         """Keep to what was announced, and say so."""

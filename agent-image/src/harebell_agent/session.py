@@ -20,6 +20,7 @@ from harebell_bus.envelopes import (
     SuspendTask,
     TaskRef,
     Welcome,
+    WorkQueues,
 )
 from harebell_bus.errors import BrokerUnavailableError, IdInUseError, UnreadableMessageError
 from harebell_bus.publisher import Publisher
@@ -113,6 +114,8 @@ class Session:
                 # Before anything can be claimed.
                 self._inflight.supersede(command.superseded)
                 self._presence.greet(command)
+            case WorkQueues(work_queues=work_queues):
+                self._presence.requeue(work_queues)
             case Query():
                 self._presence.query()
             case Standing():
@@ -149,12 +152,11 @@ class Session:
         """Claim one message after the other, as slots are free."""
         while not self.draining.is_set():
             await self._presence.may_work()
-            welcome = self._presence.welcome
-            if welcome is None:
+            if self._presence.welcome is None:
                 continue
             self._presence.requeued.clear()
             heard = self._loops.answered
-            async with Lanes(connection, welcome.work_queues, answered=heard) as lanes:
+            async with Lanes(connection, self._presence.work_queues, answered=heard) as lanes:
                 await self._claims(lanes)
 
     async def _claims(self, lanes: Lanes) -> None:
@@ -178,9 +180,9 @@ class Session:
     async def _next(self, lanes: Lanes) -> AbstractIncomingMessage | None:
         """Return the next message, or None when there is to be none: leaving the lanes gives back any that
         is on its way."""
-        welcome = self._presence.welcome
+        presence = self._presence
         stops = (self.draining, self._presence.requeued, self._announcements.paused)
-        if welcome is None or welcome.work_queues != lanes.names or any(e.is_set() for e in stops):
+        if presence.welcome is None or presence.work_queues != lanes.names or any(e.is_set() for e in stops):
             return None
         claiming = asyncio.ensure_future(lanes.claim())
         ends = [asyncio.ensure_future(e.wait()) for e in stops]

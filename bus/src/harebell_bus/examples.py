@@ -35,14 +35,16 @@ from .envelopes import (
     TaskRef,
     Welcome,
     Work,
+    WorkQueues,
 )
-from .lanes import work_queue_names
+from .lanes import Tier, lane_of, work_queue_names
 
 _AT: Final = datetime(2026, 1, 19, 12, 0, 0, 250000, UTC)
 _TASK: Final = TaskRef(namespace="team-a", name="count-words", uid="7d5c2f0e-3a41-4c19-9f0b-7a5d0c1e2b3f")
 _AGENT: Final = AgentRef(id="text-7c9-x2x", instance="0b9f5a3c-5d43-4c8e-8f0e-6a1d2c3b4e5f")
 _NOTICE_UID: Final = "c2a1b0d9-8e7f-4a6b-9c5d-4e3f2a1b0c9d"
 _GIB: Final = 2**30
+_IN_USE: Final = work_queue_names("text", (lane_of("critical", Tier.DISK), lane_of("normal", Tier.MEMORY)))
 
 EXAMPLES: tuple[Message, ...] = (
     Work(
@@ -111,7 +113,8 @@ EXAMPLES: tuple[Message, ...] = (
         gap_messages=0,
         last_archived_time=_AT,
     ),
-    Welcome(instance=_AGENT.instance, work_queues=work_queue_names("text"), heartbeat_seconds=60),
+    Welcome(instance=_AGENT.instance, work_queues=_IN_USE[1:], heartbeat_seconds=60),
+    WorkQueues(work_queues=_IN_USE),
     CancelTask(task=_TASK, attempt=1, mode=CancelMode.GRACEFUL, reason="the Task was cancelled"),
     SuspendTask(task=_TASK, attempt=1, reason="the Task was suspended"),
     Query(),

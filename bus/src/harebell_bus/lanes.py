@@ -6,6 +6,7 @@ everything else, and among equals that is where it was. A Memory lane may hold t
 with priorities puts a returned message back into its place.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -62,6 +63,6 @@ def work_queue_name(agent_type: str, lane: Lane) -> str:
     return f"harebell.work.{agent_type}.{lane.name}"
 
 
-def work_queue_names(agent_type: str) -> tuple[str, ...]:
-    """Return the names of all queues of an agent type, in order."""
-    return tuple(work_queue_name(agent_type, lane) for lane in LANES)
+def work_queue_names(agent_type: str, lanes: Collection[Lane] = LANES) -> tuple[str, ...]:
+    """Return the names of an agent type's queues, or of some of them, in the order to look into them."""
+    return tuple(work_queue_name(agent_type, lane) for lane in LANES if lane in lanes)

@@ -27,6 +27,7 @@ from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, agent_labe
 from .reconciling import RETRY_SECONDS, take_step
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
+from .work_queues import WorkQueues
 from .workforce import FORGOT_GRACE, Workforce
 from .workqueue import WorkQueue
 
@@ -49,6 +50,7 @@ class AgentReconciler:
         broker: Broker,
         standings: Standings,
         workforce: Workforce,
+        work_queues: WorkQueues,
         clock: Callable[[], datetime],
         heartbeat_seconds: float,
         ttl: timedelta | None,
@@ -62,6 +64,7 @@ class AgentReconciler:
         self._broker = broker
         self._standings = standings
         self._workforce = workforce
+        self._work_queues = work_queues
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
         self._ttl = ttl
@@ -341,14 +344,14 @@ class AgentReconciler:
     async def _welcome(self, beat: Heartbeat) -> None:
         # Anew: an agent whose queue somebody deleted registers again. Publishing would not tell, because the
         # history takes every message.
-        self._broker.forget_lanes(beat.agent_type)
-        await self._broker.ensure_lanes(beat.agent_type)
+        await self._work_queues.restore(beat.agent_type)
         entry = self._store.agents.get(beat.agent.id)
         await send_welcome(
             self._broker.publisher,
             beat.agent.id,
             beat.agent.instance,
             beat.agent_type,
+            self._work_queues.names(beat.agent_type),
             self._heartbeat_seconds,
             paused=entry is not None and bool(self._standings.of(entry).paused_by),
             superseded=self._superseded(beat.agent_type),

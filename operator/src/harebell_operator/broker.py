@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from harebell_bus.codec import decode_heartbeat, decode_reply, decode_work
 from harebell_bus.declare import declare
 from harebell_bus.envelopes import Heartbeat
 from harebell_bus.errors import BrokerUnavailableError, BusError, UnreadableMessageError
-from harebell_bus.lanes import LANES, Lane, work_queue_name
+from harebell_bus.lanes import Lane, work_queue_name
 from harebell_bus.link import Link, describe, version
 from harebell_bus.publisher import Publisher
 from harebell_bus.settings import BrokerSettings
@@ -80,12 +80,12 @@ class Broker:
 
         await self._link.run(session)
 
-    async def ensure_lanes(self, agent_type: str) -> None:
-        """Declare the queues of an agent type, once per connection.
+    async def ensure_lanes(self, agent_type: str, lanes: Collection[Lane]) -> None:
+        """Declare some queues of an agent type, once per connection.
 
         :raises BusError: none of them can be declared now. Of fewer it is logged: agents do without.
         """
-        declaring = (self.ensure_lane(agent_type, lane) for lane in LANES)
+        declaring = (self.ensure_lane(agent_type, lane) for lane in lanes)
         problems: list[BusError] = []
         for outcome in await asyncio.gather(*declaring, return_exceptions=True):
             if isinstance(outcome, BusError):
@@ -93,7 +93,7 @@ class Broker:
                 logger.warning("%s", outcome)
             elif outcome is not None:
                 raise outcome
-        if len(problems) == len(LANES):
+        if len(problems) == len(lanes):
             raise problems[0]
 
     async def ensure_lane(self, agent_type: str, lane: Lane) -> None:
@@ -107,11 +107,6 @@ class Broker:
             async with self._channel(f"{name} was not declared") as channel:
                 await declare(channel, lane_topology(agent_type, lane))
             self._declared.add(name)
-
-    def forget_lanes(self, agent_type: str) -> None:
-        """Have all queues of an agent type declared again."""
-        for lane in LANES:
-            self.forget_lane(agent_type, lane)
 
     def forget_lane(self, agent_type: str, lane: Lane) -> None:
         """Have the queue declared again before the next message to it."""

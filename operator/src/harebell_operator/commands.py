@@ -12,9 +12,9 @@ from harebell_bus.envelopes import (
     SuspendTask,
     TaskRef,
     Welcome,
+    WorkQueues,
 )
 from harebell_bus.errors import BusError
-from harebell_bus.lanes import work_queue_names
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import ANNOUNCEMENTS_EXCHANGE, COMMANDS_EXCHANGE, command_key, type_key
 
@@ -48,6 +48,7 @@ async def send_welcome(
     agent_id: str,
     instance: str,
     agent_type: str,
+    work_queues: tuple[str, ...],
     heartbeat_seconds: float,
     paused: bool,
     superseded: Sequence[Newest],
@@ -55,7 +56,7 @@ async def send_welcome(
     """Tell an agent that it is registered. :raises BusError: it could not be told; it will register again."""
     welcome = Welcome(
         instance=instance,
-        work_queues=work_queue_names(agent_type),
+        work_queues=work_queues,
         heartbeat_seconds=heartbeat_seconds,
         paused=paused,
         superseded=tuple(superseded),
@@ -66,6 +67,21 @@ async def send_welcome(
         routing_key=command_key(agent_type, agent_id),
         message_id=f"{instance}.welcome",
         persistent=False,
+    )
+
+
+async def send_work_queues(publisher: Publisher, agent_type: str, work_queues: tuple[str, ...]) -> None:
+    """Tell the agents of a type where work comes from. Who is away hears it with its Welcome.
+
+    :raises BusError: it was not confirmed.
+    """
+    await publisher.publish(
+        COMMANDS_EXCHANGE,
+        WorkQueues(work_queues=work_queues),
+        routing_key=type_key(agent_type),
+        message_id=f"{agent_type}.{len(work_queues)}.queues",
+        persistent=False,
+        mandatory=False,
     )
 
 

@@ -38,6 +38,7 @@ from .store import Store
 from .tasks import TaskReconciler
 from .watchdog import Watchdog
 from .web import serve
+from .work_queues import WorkQueues
 from .workforce import Workforce
 from .workqueue import WorkQueue
 
@@ -105,6 +106,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     broker = Broker(settings.broker, settings.identity, record_heartbeats=settings.record_heartbeats)
     standings = Standings(store, announcement_queue, broker, _now)
     workforce = Workforce(store, broker, standings, _now, settings.offline_after)
+    work_queues = WorkQueues(store, broker)
     agents = AgentReconciler(
         store,
         agent_queue,
@@ -114,12 +116,15 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         broker,
         standings,
         workforce,
+        work_queues,
         _now,
         settings.heartbeat_seconds,
         settings.agent_ttl,
         settings.identity,
     )
-    tasks = TaskReconciler(store, task_queue, kube, broker, agents, workforce, _now, settings.identity)
+    tasks = TaskReconciler(
+        store, task_queue, kube, broker, agents, workforce, work_queues, _now, settings.identity
+    )
     announcements = AnnouncementReconciler(
         store, announcement_queue, kube, standings, agents, _now, settings.offline_after
     )

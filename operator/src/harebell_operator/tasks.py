@@ -39,6 +39,7 @@ from .graph import Graph
 from .kube import Kube, KubeError
 from .reconciling import RETRY_SECONDS, take_step
 from .store import Delivery, Sent, Store, TaskEntry
+from .work_queues import WorkQueues
 from .workforce import Workforce
 from .workqueue import WorkQueue
 
@@ -59,6 +60,7 @@ class TaskReconciler:
         broker: Broker,
         agents: AgentReconciler,
         workforce: Workforce,
+        work_queues: WorkQueues,
         clock: Callable[[], datetime],
         identity: str,
     ) -> None:
@@ -68,6 +70,7 @@ class TaskReconciler:
         self._broker = broker
         self._agents = agents
         self._workforce = workforce
+        self._work_queues = work_queues
         self._clock = clock
         self._identity = identity
         self._graph = Graph(queue.add, clock)
@@ -321,13 +324,13 @@ class TaskReconciler:
         :raises BusError: neither can be reached.
         """
         try:
-            await self._broker.ensure_lane(agent_type, lane)
+            await self._work_queues.open(agent_type, lane)
         except BusError as error:
             if lane.tier is Tier.DISK or self._broker.error is not None:
                 raise
             logger.info("lane %s of type %s is passed over: %s", lane.name, agent_type, error)
             lane = lane_of(level, Tier.DISK)
-            await self._broker.ensure_lane(agent_type, lane)
+            await self._work_queues.open(agent_type, lane)
         return lane
 
     async def _bury(self, entry: TaskEntry, decision: TaskDecision) -> None:

@@ -14,6 +14,8 @@ from tests.support.waiting import eventually
 
 from harebell_bus.codec import decode_reply
 from harebell_bus.envelopes import Succeeded
+from harebell_bus.lanes import Tier, lane_of
+from harebell_operator.work_queues import USUAL
 
 from .server import STALL_SECONDS, each
 from .tasks import PAYLOAD, READY_SECONDS, stop
@@ -24,6 +26,10 @@ class Caller(Operator):
 
     def __init__(self, channel: AbstractChannel) -> None:
         super().__init__(channel)
+        self.lanes = (
+            USUAL,
+            lane_of("normal", Tier.DISK),
+        )  # As with the operator, when that is all there was.
         self._outcomes: set[str] = set()
         self._some = asyncio.Event()
         self._told: Callable[[int], None] = lambda _: None

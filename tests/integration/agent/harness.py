@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from harebell_bus.envelopes import (
     Welcome,
     Work,
 )
-from harebell_bus.lanes import LANES, Tier, lane_of, work_queue_names
+from harebell_bus.lanes import LANES, Lane, Tier, lane_of, work_queue_names
 from harebell_bus.publisher import Publisher
 
 AGENT_TYPE = "lab"
@@ -53,6 +53,8 @@ class Operator:
         self.letters: list[AbstractIncomingMessage] = []
         self.welcoming = True
         self.heartbeat_seconds = 60.0
+        self.lanes: Collection[Lane] = LANES
+        """Those that agents look into."""
 
     async def open(self) -> None:
         """Declare everything, without what an earlier test left in it, and listen."""
@@ -76,7 +78,7 @@ class Operator:
         if heartbeat.reason is HeartbeatReason.REGISTERED and self.welcoming:
             welcome = Welcome(
                 instance=heartbeat.agent.instance,
-                work_queues=work_queue_names(AGENT_TYPE),
+                work_queues=work_queue_names(AGENT_TYPE, self.lanes),
                 heartbeat_seconds=self.heartbeat_seconds,
             )
             await self.tell(heartbeat.agent.id, welcome)

@@ -1,8 +1,10 @@
 """Messages as operator and agents publish them, and what of them is in the stream."""
 
 import asyncio
+import statistics
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -67,20 +69,39 @@ async def publish_reply(publisher: Publisher, number: int) -> None:
     )
 
 
-async def publish_many(publisher: Publisher, numbers: Iterable[int], at_once: int = 50) -> float:
-    """Publish work and replies in turn, each confirmed, and return how many a second were."""
-    waiting = iter(numbers)
-    done = 0
+@dataclass(frozen=True)
+class Rate:
+    """How fast messages were published, and how long each took to be confirmed."""
+
+    a_second: float
+    median_ms: float
+    p99_ms: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.a_second:.0f} a second, confirmed in {self.median_ms:.1f} ms (p99 {self.p99_ms:.0f} ms)"
+        )
+
+
+async def publish_many(
+    publisher: Publisher, numbers: Iterable[int], a_second: float | None = None, at_once: int = 50
+) -> Rate:
+    """Publish work and replies in turn, each confirmed: so many a second, or None: as many as can be."""
+    waiting = enumerate(numbers)
+    took: list[float] = []
+    begun = time.perf_counter()
 
     async def worker() -> None:
-        nonlocal done
-        for number in waiting:
+        for place, number in waiting:
+            if a_second is not None:
+                await asyncio.sleep(begun + place / a_second - time.perf_counter())
+            sent = time.perf_counter()
             await (publish_work if number % 2 else publish_reply)(publisher, number)
-            done += 1
+            took.append(time.perf_counter() - sent)
 
-    begun = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(at_once)))
-    return done / (time.perf_counter() - begun)
+    centiles = statistics.quantiles(took, n=100)
+    return Rate(len(took) / (time.perf_counter() - begun), centiles[49] * 1000, centiles[98] * 1000)
 
 
 async def in_stream(connection: AbstractConnection, messages: int, seconds: float = 60) -> dict[int, str]:

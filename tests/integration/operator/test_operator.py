@@ -171,7 +171,7 @@ async def test_what_nobody_can_read_is_dead_lettered_with_a_reason(
     await asyncio.to_thread(until, "its queues", lambda: "work comes from" in agent.log.read_text())
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel(on_return_raises=True)
-        work = {AGENT_TYPE_HEADER: "unreadable", LANE_HEADER: lane_of("low", Tier.MEMORY).name}
+        work = {AGENT_TYPE_HEADER: "unreadable", LANE_HEADER: lane_of("normal", Tier.MEMORY).name}
         for exchange, headers in ((WORK_EXCHANGE, work), (REPLIES_EXCHANGE, {})):
             target = await channel.get_exchange(exchange, ensure=False)
             poem = aio_pika.Message(b'{"kind":"Poem"}', headers=dict(headers))

@@ -24,7 +24,7 @@ from harebell_bus.topology import DELIVERY_LIMIT
 from .observing import dead_letter, dead_letters, finished, metric, reasons, running
 
 # A Python process that dies takes a second to come back, and many do.
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(300, func_only=True)]
+pytestmark = pytest.mark.timeout(300, func_only=True)
 
 FRAGILE = {"HAREBELL_AGENT_MODULE": "tests.integration.operator.fragile:agent"}
 UNHEARD = {"HAREBELL_OFFLINE_SECONDS": "86400"}
@@ -237,6 +237,7 @@ class Fragile:
                     await agent.say(Succeeded, work, result=work.attempt)
 
 
+@pytest.mark.alone
 async def test_200_deadly_tasks_among_200_good_ones(
     start: Processes, kubectl: Kubectl, vhost: Vhost, capsys: pytest.CaptureFixture[str]
 ) -> None:

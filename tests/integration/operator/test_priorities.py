@@ -99,6 +99,7 @@ async def counts(amqp_url: str, kind: str, lanes: Iterable[Lane]) -> dict[Lane, 
         return found
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(400)
 def test_what_the_brokers_memory_held_is_published_again_after_its_crash(
     start: Processes,

@@ -10,6 +10,7 @@ from tests.support.waiting import eventually
 POD = "rabbit-postgresql-0"
 
 
+@pytest.mark.alone
 async def test_rows_outlive_the_pod(servers: Servers) -> None:
     connection = await asyncpg.connect(servers.postgresql_url, timeout=20)
     assert connection.get_server_version().major >= 17

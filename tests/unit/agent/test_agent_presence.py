@@ -95,6 +95,20 @@ async def test_a_heartbeat_that_no_queue_takes_is_followed_by_the_next() -> None
         await until(lambda: reasons(desk))
 
 
+async def test_work_comes_from_other_queues_when_the_operator_says_so() -> None:
+    desk = Desk()
+    presence = made(desk)
+    seen = []
+    presence.requeue(("before", "the Welcome"))
+    seen.append((presence.work_queues, presence.requeued.is_set()))
+    async with running(presence):
+        presence.greet(welcome(queue="one"))
+        for queues in (("one",), ("none", "one")):
+            presence.requeue(queues)
+            seen.append((presence.work_queues, presence.requeued.is_set()))
+    assert seen == [((), False), (("one",), False), (("none", "one"), True)]
+
+
 async def test_a_query_is_answered_at_once_with_what_is_worked_on() -> None:
     desk = Desk()
     presence = made(desk)

@@ -16,6 +16,7 @@ from harebell_operator.decide.observation import Sighting, Supply
 from harebell_operator.kube import Kube
 from harebell_operator.store import Store
 from harebell_operator.tasks import TaskReconciler
+from harebell_operator.work_queues import WorkQueues
 from harebell_operator.workforce import Workforce
 from harebell_operator.workqueue import WorkQueue
 
@@ -64,7 +65,7 @@ class Around(Publisher):
         self.asked.set()
         await self.confirm.wait()
 
-    async def ensure_lane(self, *_: Any) -> None: ...
+    async def open(self, *_: Any) -> None: ...
 
     def acknowledge(self, messages: list[Any]) -> None: ...
 
@@ -110,6 +111,7 @@ def tasks(around: Around, store: Store) -> TaskReconciler:
         cast(Broker, around),
         cast(AgentReconciler, around),
         cast(Workforce, around),
+        cast(WorkQueues, around),
         lambda: around.now,
         "operator-1",
     )

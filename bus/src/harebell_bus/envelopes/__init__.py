@@ -16,6 +16,7 @@ from .commands import (
     Superseded,
     SuspendTask,
     Welcome,
+    WorkQueues,
 )
 from .heartbeats import Cpu, CurrentTask, Gpu, Heartbeat, HeartbeatReason, Memory, PodRef, Resources
 from .records import Removed
@@ -70,6 +71,7 @@ __all__ = [
     "TaskRef",
     "Welcome",
     "Work",
+    "WorkQueues",
 ]
 
 Message = (
@@ -84,7 +86,7 @@ Message = (
     | Removed
     | Heartbeat
     | ArchiveReport
-    | Welcome
+    | (Welcome | WorkQueues)
     | (CancelTask | SuspendTask | Query)
     | Standing
     | Superseded

@@ -18,7 +18,7 @@ class Newest(Envelope):
 
 
 class Welcome(Envelope):
-    """The agent is registered: its type's queues exist, and it may take work from them."""
+    """The agent is registered, and may take work from those queues of its type that are in use."""
 
     version: Literal[1] = VERSION
     kind: Literal["Welcome"] = "Welcome"
@@ -30,6 +30,15 @@ class Welcome(Envelope):
     """It is registered, but is to take no work until a Standing says otherwise."""
     superseded: tuple[Newest, ...] = ()
     """As in Superseded, for who was not there to be told."""
+
+
+class WorkQueues(Envelope):
+    """Work of the type comes from these queues from now on; there is one more than before."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["WorkQueues"] = "WorkQueues"
+    work_queues: Annotated[tuple[str, ...], Field(min_length=1)]
+    """In the order in which to look into them."""
 
 
 class CancelMode(StrEnum):
@@ -104,5 +113,6 @@ class Superseded(Envelope):
 
 
 Command = Annotated[
-    Welcome | CancelTask | SuspendTask | Query | Standing | Superseded, Field(discriminator="kind")
+    Welcome | WorkQueues | CancelTask | SuspendTask | Query | Standing | Superseded,
+    Field(discriminator="kind"),
 ]
