@@ -4,30 +4,37 @@ A client has scopes, and may be limited to some agent types. Limits narrow what 
 done: a Task or Agent of a type that a client may not use does not exist for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from .problems import ProblemError, ProblemType
+from harebell_crds.keys import Scope
 
-_SCOPE_KEY = "harebell.access"
+from .problems import FieldError, ProblemError, ProblemType
 
+__all__ = [
+    "Access",
+    "Client",
+    "Ended",
+    "Needs",
+    "Scope",
+    "access_of",
+    "client_of",
+    "ended_of",
+    "grant",
+    "needs",
+    "refuse_type",
+    "refuse_without",
+]
 
-class Scope(StrEnum):
-    """What a client may do. None includes another but ``admin``, which includes all."""
+_ACCESS_KEY = "harebell.access"
+_ENDED_KEY = "harebell.ended"
 
-    READ = "read"
-    """See Tasks, agents, queues and announcements."""
-    DISPATCH = "dispatch"
-    """Make Tasks, and do unsuccessful ones again."""
-    CANCEL = "cancel"
-    """Cancel Tasks, suspend and resume them, and change their priority."""
-    ADMIN = "admin"
-    """Everything: also pause and drain agents, and make announcements."""
+Ended = Callable[[], Awaitable[str]]
+"""Waits until what somebody was let in for is not so any more, and returns why: for connections that stay."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class Access:
     client: str
     scopes: frozenset[Scope]
     agent_types: frozenset[str] | None = None
+    key_id: str | None = None
+    """Of the API key that was shown; None: Kubernetes vouches for the client."""
 
     def may(self, scope: Scope) -> bool:
         """Whether it has the scope."""
@@ -47,37 +56,65 @@ class Access:
         return self.agent_types is None or agent_type in self.agent_types
 
 
-def grant(connection: HTTPConnection, access: Access) -> None:
+def grant(connection: HTTPConnection, access: Access, ended: Ended) -> None:
     """Note who sent a request; for the one who checked it."""
-    connection.scope[_SCOPE_KEY] = access
+    connection.scope[_ACCESS_KEY] = access
+    connection.scope[_ENDED_KEY] = ended
 
 
 def access_of(connection: HTTPConnection) -> Access:
     """Return who sent a request."""
-    access = connection.scope[_SCOPE_KEY]
+    access = connection.scope[_ACCESS_KEY]
     assert isinstance(access, Access)
     return access
 
 
+Client = Annotated[Access, Depends(access_of)]
+"""A parameter of a route: who sent the request."""
+
+
+def ended_of(connection: HTTPConnection) -> Ended:
+    """Return what waits until the sender of a request would not be let in any more, or not so."""
+    ended: Ended = connection.scope[_ENDED_KEY]
+    return ended
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The dependency of a route that only clients with the scope may use."""
+
+    scope: Scope
+
+    def __call__(self, connection: HTTPConnection) -> None:
+        """:raises ProblemError: the client has not the scope."""
+        refuse_without(access_of(connection), self.scope)
+
+
 def needs(scope: Scope) -> Any:
-    """Return the dependency of a route that only clients with the scope may use.
+    """Return the dependency of a route or WebSocket that only clients with the scope may use.
 
     Meant for ``APIRouter`` and route decorators: ``dependencies=[needs(Scope.READ)]``.
     """
-
-    def check(request: Request) -> None:
-        refuse_without(access_of(request), scope)
-
-    return Depends(check)
+    return Depends(Needs(scope))
 
 
 def refuse_without(access: Access, scope: Scope) -> None:
     """:raises ProblemError: the client has not the scope."""
     if not access.may(scope):
-        raise ProblemError(ProblemType.SCOPE_NEEDED, f"{access.client} has not the scope {scope.value}")
+        # RFC 6750, section 3.1
+        challenge = f'Bearer realm="harebell", error="insufficient_scope", scope="{scope.value}"'
+        detail = f"{access.client} has not the scope {scope.value}"
+        raise ProblemError(ProblemType.SCOPE_NEEDED, detail, headers={"WWW-Authenticate": challenge})
 
 
-def client_of(scope: Mapping[str, object]) -> str | None:
+def refuse_type(access: Access, agent_type: str, pointer: str) -> None:
+    """:raises ProblemError: the client has nothing to do with this agent type, which ``pointer`` asks for."""
+    if not access.sees(agent_type):
+        detail = f"{access.client} has nothing to do with agentType {agent_type}"
+        raise ProblemError(ProblemType.SCOPE_NEEDED, detail, [FieldError(detail, pointer=pointer)])
+
+
+def client_of(scope: Mapping[str, object]) -> Access | None:
     """Return who sent a request, or None: that was not checked."""
-    access = scope.get(_SCOPE_KEY)
-    return access.client if isinstance(access, Access) else None
+    access = scope.get(_ACCESS_KEY)
+    return access if isinstance(access, Access) else None
