@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,9 +129,9 @@ def task(site: Site, name: str, agent_type: str = "text") -> str:
 
 async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
     """Read until the WebSocket is closed, and return how."""
-    with pytest.raises(ConnectionClosed):
-        while True:
-            await socket.recv()
+    with suppress(ConnectionClosed):
+        async for _ in socket:
+            pass
     return socket.close_code, socket.close_reason
 
 
