@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Protocol
 
 from starlette import types
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Send
+from starlette.types import ASGIApp, Message, Receive, Send
 
 from .keyring import KeyRing
-from .permissions import Access, Ended, grant
+from .permissions import Access, grant
 from .problems import ProblemError, ProblemType
 
 SUBPROTOCOL = "harebell.v1"
@@ -22,6 +22,10 @@ NOT_LET_IN = 4401
 _CLOSE_SECONDS = 10.0
 _LONGEST_REASON = 120
 """A close frame carries at most 123 bytes of reason."""
+
+
+Ended = Callable[[], Awaitable[str]]
+"""Waits until what somebody was let in for is not so any more, and returns why."""
 
 
 class Vouching(Protocol):
@@ -54,7 +58,8 @@ class AuthMiddleware:
     """Refuses every request and WebSocket handshake that does not show who it is, but for the public paths.
 
     A middleware, so that nothing of a request is parsed before its sender is known, and a route added later
-    is protected without its author's doing. So is a WebSocket: it ends with what its sender was let in for.
+    is protected without its author's doing. So is what stays open: a WebSocket or an answer that goes on ends
+    with what its sender was let in for.
     """
 
     def __init__(self, app: ASGIApp, door: Door, public: Iterable[str]) -> None:
@@ -71,13 +76,41 @@ class AuthMiddleware:
         except ProblemError as error:
             await error.problem.to_response(scope["path"])(scope, receive, send)
             return
-        grant(connection, access, ended)
+        grant(connection, access)
         if scope["type"] == "http":
-            await self._app(scope, receive, send)
+            await self._answer(ended, scope, receive, send)
         else:
-            await self._while_let_in(ended, scope, receive, send)
+            await self._serve_websocket(ended, scope, receive, send)
 
-    async def _while_let_in(self, ended: Ended, scope: types.Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, ended: Ended, scope: types.Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. Only where the answer goes on does anything wait for its end."""
+        request = asyncio.current_task()
+        assert request is not None
+        ending: asyncio.Future[str] | None = None
+
+        def end(_: "asyncio.Future[str]") -> None:
+            request.cancel()
+
+        async def watch(message: Message) -> None:
+            nonlocal ending
+            await send(message)
+            if ending is None and message["type"] == "http.response.body" and message.get("more_body"):
+                ending = asyncio.ensure_future(ended())
+                ending.add_done_callback(end)
+
+        try:
+            await self._app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if ending is None or not ending.done() or request.uncancel() > 0:
+                raise  # by somebody else
+            ending.result()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if ending is not None:
+                ending.remove_done_callback(end)
+                ending.cancel()
+
+    async def _serve_websocket(self, ended: Ended, scope: types.Scope, receive: Receive, send: Send) -> None:
         serving = asyncio.ensure_future(self._app(scope, receive, send))
         ending = asyncio.ensure_future(ended())
         try:

@@ -4,7 +4,7 @@ A client has scopes, and may be limited to some agent types. Limits narrow what 
 done: a Task or Agent of a type that a client may not use does not exist for it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,23 +18,17 @@ from .problems import FieldError, ProblemError, ProblemType
 __all__ = [
     "Access",
     "Client",
-    "Ended",
     "Needs",
     "Scope",
     "access_of",
     "client_of",
-    "ended_of",
     "grant",
     "needs",
     "refuse_type",
     "refuse_without",
 ]
 
-_ACCESS_KEY = "harebell.access"
-_ENDED_KEY = "harebell.ended"
-
-Ended = Callable[[], Awaitable[str]]
-"""Waits until what somebody was let in for is not so any more, and returns why: for connections that stay."""
+_SCOPE_KEY = "harebell.access"
 
 
 @dataclass(frozen=True)
@@ -56,27 +50,20 @@ class Access:
         return self.agent_types is None or agent_type in self.agent_types
 
 
-def grant(connection: HTTPConnection, access: Access, ended: Ended) -> None:
+def grant(connection: HTTPConnection, access: Access) -> None:
     """Note who sent a request; for the one who checked it."""
-    connection.scope[_ACCESS_KEY] = access
-    connection.scope[_ENDED_KEY] = ended
+    connection.scope[_SCOPE_KEY] = access
 
 
 def access_of(connection: HTTPConnection) -> Access:
     """Return who sent a request."""
-    access = connection.scope[_ACCESS_KEY]
+    access = connection.scope[_SCOPE_KEY]
     assert isinstance(access, Access)
     return access
 
 
 Client = Annotated[Access, Depends(access_of)]
 """A parameter of a route: who sent the request."""
-
-
-def ended_of(connection: HTTPConnection) -> Ended:
-    """Return what waits until the sender of a request would not be let in any more, or not so."""
-    ended: Ended = connection.scope[_ENDED_KEY]
-    return ended
 
 
 @dataclass(frozen=True)
@@ -116,5 +103,5 @@ def refuse_type(access: Access, agent_type: str, pointer: str) -> None:
 
 def client_of(scope: Mapping[str, object]) -> Access | None:
     """Return who sent a request, or None: that was not checked."""
-    access = scope.get(_ACCESS_KEY)
+    access = scope.get(_SCOPE_KEY)
     return access if isinstance(access, Access) else None

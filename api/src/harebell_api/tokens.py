@@ -19,9 +19,10 @@ from typing import Any
 from harebell_crds import GROUP
 from harebell_crds.keys import Scope
 
+from .auth import Ended
 from .kube import Object, Reviewer
 from .kube_errors import RETRY_SECONDS, ApiServerError, ApiServerUnreachableError
-from .permissions import Access, Ended
+from .permissions import Access
 from .problems import ProblemError, ProblemType
 
 KEPT_SECONDS = 8.0

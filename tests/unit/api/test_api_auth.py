@@ -1,11 +1,14 @@
+import asyncio
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 from tests.support.keys import key, record
 
 from harebell_api.app import Dependencies, create_app
+from harebell_api.auth import AuthMiddleware, Door
 from harebell_api.keyring import KeyRing
 from harebell_api.records import task_record
 
@@ -137,3 +140,49 @@ def test_an_open_websocket_ends_with_its_key(
     assert (closed.value.code, closed.value.reason) == (4401, reason)
     assert parts.metrics.registry.get_sample_value("harebell_api_websockets") == 0
     assert parts.task_cache._subscriptions == {}
+
+
+async def test_an_answer_that_goes_on_ends_with_its_key(keys: KeyRing) -> None:
+    shown: asyncio.Queue[Message] = asyncio.Queue()
+    cancelled = asyncio.Event()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async def receive() -> Message:
+        return await asyncio.Queue[Message]().get()
+
+    headers = [(b"authorization", f"Bearer {KEY}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    answering = asyncio.ensure_future(AuthMiddleware(stream, Door(keys), [])(scope, receive, shown.put))
+    async with asyncio.timeout(5):
+        assert [(await shown.get())["type"] for _ in range(2)][-1] == "http.response.body"
+        keys.replace(dict([record(KEY, revoked=True)]))
+        await answering
+    assert shown.get_nowait() == {"type": "http.response.body", "body": b"", "more_body": False}
+    assert cancelled.is_set()
+
+
+async def test_who_stops_the_server_stops_an_answer_that_goes_on(keys: KeyRing) -> None:
+    begun = asyncio.Event()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def nothing(*_: Any) -> Any: ...
+
+    headers = [(b"authorization", f"Bearer {KEY}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    answering = asyncio.ensure_future(AuthMiddleware(stream, Door(keys), [])(scope, nothing, nothing))
+    async with asyncio.timeout(5):
+        await begun.wait()
+        answering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answering

@@ -150,7 +150,7 @@ class Peer:
             "extensions": {"websocket.http.response": {}},
         }
         socket = WebSocket(scope, self.incoming.get, self.send)
-        grant(socket, Access("ci", frozenset(Scope)), asyncio.Event().wait)
+        grant(socket, Access("ci", frozenset(Scope)))
         return socket
 
 
