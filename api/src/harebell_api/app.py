@@ -38,7 +38,8 @@ class Dependencies:
 
     namespace: str
     store: TaskStore
-    keys: KeyRing
+    keys: KeyRing | None
+    """None: API keys are not taken."""
     archive: Archive | None = None
     vouching: Vouching | None = None
     task_cache: Cache[TaskRecord] = field(default_factory=_task_cache)
@@ -72,6 +73,8 @@ def create_app(given: Dependencies) -> FastAPI:
     )
     for kind, cache in caches.items():
         given.metrics.observe_cache(kind, cache.__len__, _freshness(cache))
+    if given.keys is not None:
+        given.metrics.observe_keys(given.keys.usable, given.keys.fresh)
     handlers.install(app)
     openapi.install(app)
     # The last one added comes first: measure, log, ask who it is, and only then look at the request.

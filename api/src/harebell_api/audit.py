@@ -1,6 +1,6 @@
 """Who changed what: one line of the logger ``harebell_api.audit`` for each request that writes.
 
-Also for those that were refused. The line of a request that made or changed Tasks names them.
+Also for those that were refused, and at every log level. Where Tasks were made or changed the line names them.
 """
 
 import logging
@@ -9,9 +9,10 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .logs import AUDIT
 from .permissions import client_of
 
-logger = logging.getLogger("harebell_api.audit")
+logger = logging.getLogger(AUDIT)
 
 _TASKS_KEY = "harebell.audit.tasks"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -43,13 +43,17 @@ class Vouching(Protocol):
 class Door:
     """Lets in whoever has a key on the ring, or whom ``vouching`` knows."""
 
-    def __init__(self, ring: KeyRing, vouching: Vouching | None = None) -> None:
+    def __init__(self, ring: KeyRing | None, vouching: Vouching | None = None) -> None:
         self._ring, self._vouching = ring, vouching
 
     async def admit(self, presented: str) -> tuple[Access, Ended]:
         """Return who presents this. :raises ProblemError: nobody that is let in."""
         if self._vouching is not None and self._vouching.takes(presented):
             return await self._vouching.admit(presented)
+        if self._ring is None:
+            raise ProblemError(
+                ProblemType.UNAUTHENTICATED, "this is no token, and API keys are not taken here"
+            )
         access, record = self._ring.admit(presented)
         return access, partial(self._ring.ended, record)
 

@@ -11,7 +11,7 @@ from harebell_crds.keys import KeyRecord, KeyRecordError, KeyState, id_of, parse
 from .permissions import Access
 from .problems import ProblemError, ProblemType
 
-FRESH_SECONDS = 120.0
+FRESH_SECONDS = 30.0
 """Keys are read again every few seconds; this long without means that revocations may be missed."""
 _LONGEST_WAIT_SECONDS = 10.0
 """How often an end that is known ahead is compared with the clock, which may be set."""
@@ -34,7 +34,6 @@ class KeyRing:
         self._changed = asyncio.Event()
         self._heard: float | None = None
 
-    @property
     def fresh(self) -> bool:
         """Whether the keys are known to be those there are."""
         return self._heard is not None and self._clock() - self._heard < FRESH_SECONDS

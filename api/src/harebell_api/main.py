@@ -60,16 +60,17 @@ async def serve(given: Settings) -> None:
     """
     async with connect() as client:
         kube = Kube(client, given.namespace)
-        keys = KeyRing(given.namespace)
-        source = key_source(given, kube, keys)
+        ring = KeyRing(given.namespace)
+        source = key_source(given, kube, ring)
         vouching = Tokens(kube, given.namespace, given.token_audience) if given.token_audience else None
         if source is not None:
             await source.load()
-            if not keys.usable() and vouching is None:
+            if not ring.usable() and vouching is None:
                 raise KeySourceError(
-                    "there is no API key in it that is good here, so nobody could be let in; make one:"
+                    "there is no API key that is good here, so nobody could be let in; make one:"
                     f" harebell keys create --namespace {given.namespace} --name NAME --scope read"
                 )
+        keys = ring if source is not None else None
         archive = PostgreSQL(given.archive.url) if given.archive else None
         parts = Dependencies(given.namespace, kube, keys, archive, vouching)
         restarted = parts.metrics.watch_restarted

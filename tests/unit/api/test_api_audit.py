@@ -9,6 +9,7 @@ from tests.support.keys import key, record
 
 from harebell_api.app import Dependencies, create_app
 from harebell_api.keyring import KeyRing
+from harebell_api.logs import configure
 from harebell_api.permissions import Scope
 from harebell_api.records import task_record
 
@@ -149,6 +150,16 @@ def test_a_line_is_bounded_whatever_the_client_says(
         client.post(f"/api/v1/cancel/{'x' * 5000}", headers={"X-Forwarded-For": "y" * 5000})
     (line,) = audited(caplog)
     assert len(str(line)) < 1500
+
+
+def test_it_is_told_at_every_log_level() -> None:
+    before = logging.getLogger().handlers[:]
+    try:
+        configure(logging.ERROR)
+        assert logging.getLogger("harebell_api.audit").isEnabledFor(logging.INFO)
+        assert not logging.getLogger("harebell_api.access").isEnabledFor(logging.INFO)
+    finally:
+        logging.basicConfig(level=logging.WARNING, handlers=before, force=True)
 
 
 def test_a_task_says_who_made_it(client: TestClient, store: FakeStore) -> None:

@@ -131,6 +131,7 @@ def test_an_open_websocket_ends_with_its_key(
         socket.receive_json()
 
         async def change() -> None:
+            assert parts.keys is not None
             parts.keys.replace(dict(after))
 
         assert client.portal is not None

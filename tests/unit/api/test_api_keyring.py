@@ -129,18 +129,18 @@ def test_rotation_with_an_overlap() -> None:
 def test_what_did_not_change_is_not_read_again(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     ring = ring_of(record(CI), clock=clock)
-    assert ring.fresh
+    assert ring.fresh()
     clock.seconds = FRESH_SECONDS
-    assert not ring.fresh
+    assert not ring.fresh()
     with caplog.at_level(logging.INFO):
         ring.replace(dict([record(CI)]))
     assert caplog.records == []
-    assert ring.fresh
+    assert ring.fresh()
 
 
 def test_a_ring_that_was_never_filled_lets_nobody_in() -> None:
     ring = KeyRing("work")
-    assert not ring.fresh
+    assert not ring.fresh()
     assert refusal(ring, CI)[0] is ProblemType.UNAUTHENTICATED
 
 

@@ -18,6 +18,8 @@ from harebell_api.permissions import Access, Scope
 from harebell_api.problems import ProblemError, ProblemType
 from harebell_api.tokens import AT_ONCE, KEPT_SECONDS, KEPT_TOKENS, RIGHTS, Tokens
 
+from .fakes import KEY
+
 USER = "system:serviceaccount:work:ci"
 TOKEN = "aaaa.bbbb.cccc"
 EVERYTHING = frozenset(right for rights in RIGHTS.values() for right in rights)
@@ -294,6 +296,17 @@ def test_tokens_beside_keys(parts: Dependencies) -> None:
     assert status("GET", "x.y.z") == 401
     reviewer.failure = ApiServerUnreachableError("down")
     assert status("GET", "other.other.other") == 503
+
+
+def test_tokens_alone(parts: Dependencies) -> None:
+    given = Dependencies(parts.namespace, parts.store, None, vouching=vouching(FakeReviewer()))
+    client = TestClient(create_app(given))
+    assert client.get("/api/v1/tasks", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    refused = client.get("/api/v1/tasks", headers={"Authorization": f"Bearer {KEY}"})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        401,
+        "this is no token, and API keys are not taken here",
+    )
 
 
 def test_without_them_a_token_is_no_key(parts: Dependencies) -> None:
