@@ -1,6 +1,6 @@
 """Who changed what: one line of the logger ``harebell_api.audit`` for each request that writes.
 
-Also for those that were refused, and at every log level. Where Tasks were made or changed the line names them.
+Also for those that were refused, and at every log level. The line names the Tasks that were made or changed.
 """
 
 import logging
