@@ -157,7 +157,7 @@ def test_the_first_key_is_one_that_the_api_takes() -> None:
     (entry,) = secrets["bell-harebell-api-keys"]["stringData"].items()
     record = parse_record(entry[0], entry[1].encode())
     assert record.is_of(key)
-    assert (id_of(key), record.name, record.scopes) == ("bootstrap", "bootstrap", {Scope.ADMIN})
+    assert (id_of(key), record.name, record.scopes) == ("bootstrap", "bootstrap", frozenset({Scope.ADMIN}))
     assert abs(datetime.now(UTC) - record.created_at) < timedelta(hours=1)
     for name in ("bell-harebell-api-bootstrap-key", "bell-harebell-api-keys"):
         # Not a part of the release: neither an upgrade nor a rollback writes over what was revoked since.

@@ -103,7 +103,7 @@ class Connection:
                 method, path, header_params=headers, body=patch, auth_settings=["BearerToken"]
             )
             response = self._api.call_api(verb, url, sent, body, _request_timeout=_ANSWER_SECONDS)
-            text = response.read()
+            text = response.read()  # type: ignore[no-untyped-call]
         except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise CommandError(f"the Kubernetes API server cannot be reached: {error}") from error
         try:
@@ -120,13 +120,13 @@ def connect(context: str | None) -> Connection:
     """
     configuration = client.Configuration()
     try:
-        config.load_kube_config(context=context, client_configuration=configuration)
-        contexts, current = config.list_kube_config_contexts()
+        config.load_kube_config(context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
         chosen = next((c for c in contexts if c["name"] == context), current)
         namespace = chosen["context"].get("namespace") or "default"
     except config.ConfigException as error:
         try:
-            config.load_incluster_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
             raise CommandError(f"no cluster to talk to: {error}") from error
         namespace = "default"

@@ -35,6 +35,8 @@ RELEASE = "harebell"
 SECRET = f"{RELEASE}-api-keys"
 SOON = 10
 """Seconds in which whatever is taken back has to be without effect."""
+TOKEN_CACHE_SECONDS = 10
+"""For which the API server itself takes a token whose account is gone (its ``TokenSuccessCacheTTL``)."""
 BASE: dict[str, Any] = {"agentType": "text", "action": "echo"}
 
 
@@ -135,8 +137,10 @@ async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
     return socket.close_code, socket.close_reason
 
 
-async def in_time(socket: ClientConnection, begun: float) -> tuple[int | None, str | None]:
-    async with asyncio.timeout(SOON):
+async def in_time(
+    socket: ClientConnection, begun: float, seconds: float = SOON
+) -> tuple[int | None, str | None]:
+    async with asyncio.timeout(seconds):
         how = await closed(socket)
     print(f"the WebSocket was closed after {time.monotonic() - begun:.1f} s")
     return how
@@ -300,8 +304,8 @@ def test_a_service_account_may_what_kubernetes_lets_it(site: Site) -> None:
     assert site.ask("aaaa.bbbb.cccc").status_code == 401
 
 
-async def test_a_service_account_that_is_deleted(site: Site) -> None:
-    await asyncio.to_thread(account, site, "leaver", *RIGHTS["reader"])
+async def test_rights_and_accounts_that_are_taken_away(site: Site) -> None:
+    await asyncio.to_thread(account, site, "leaver", *RIGHTS["reader"], *RIGHTS["dispatcher"])
     await asyncio.to_thread(task, site, "left")
     shown = await asyncio.to_thread(token, site, "leaver")
 
@@ -309,8 +313,14 @@ async def test_a_service_account_that_is_deleted(site: Site) -> None:
         return (await asyncio.to_thread(site.ask, shown, "GET", "/api/v1/status/left")).status_code
 
     assert await status() == 200
+    who = f"system:serviceaccount:{site.kubectl.namespace}:leaver"
+    async with site.socket(shown, "left") as socket:
+        await socket.recv()
+        await asyncio.to_thread(site.kubectl, "delete", "rolebinding", "leaver-2")
+        assert await in_time(socket, time.monotonic()) == (4401, f"what {who} may do was changed")
     async with site.socket(shown, "left") as socket:
         await socket.recv()
         await asyncio.to_thread(site.kubectl, "delete", "serviceaccount", "leaver")
-        assert await in_time(socket, time.monotonic()) == (4401, "the token is not good any more")
+        how = await in_time(socket, time.monotonic(), SOON + TOKEN_CACHE_SECONDS)
+        assert how == (4401, "the token is not good any more")
     assert await status() == 401

@@ -8,6 +8,8 @@ import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 from tests.support.keys import key, record
@@ -71,7 +73,8 @@ def test_every_route_says_which_scope_it_wants(parts: Dependencies) -> None:
 def test_a_route_without_a_scope_is_found(parts: Dependencies, how: str) -> None:
     app, router = create_app(parts), APIRouter()
 
-    async def forgotten() -> None: ...
+    async def forgotten(_: Request) -> Response:
+        return Response()
 
     match how:
         case "route":

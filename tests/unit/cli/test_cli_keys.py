@@ -89,8 +89,8 @@ def test_a_key_is_printed_once_and_its_record_kept(
     kept = parse_record(key_id, cluster.entries[key_id])
     assert kept.is_of(made)
     assert made.rpartition("_")[2] not in printed.err + cluster.entries[key_id].decode()
-    assert (kept.name, kept.scopes) == ("ci", {Scope.READ, Scope.DISPATCH})
-    assert (kept.namespaces, kept.agent_types) == ({"work"}, {"text", "infra"})
+    assert (kept.name, kept.scopes) == ("ci", frozenset({Scope.READ, Scope.DISPATCH}))
+    assert (kept.namespaces, kept.agent_types) == (frozenset({"work"}), frozenset({"text", "infra"}))
     assert (kept.created_at, kept.expires_at) == (NOW, NOW + timedelta(days=30))
     assert "until 2026-05-31T00:00:00Z" in printed.err
     # One entry is patched, and what else is there is not even read.
