@@ -61,8 +61,9 @@ def line(scope: Scope, status: int) -> dict[str, Any]:
     return {
         "client": access.client if access else None,
         "keyId": access.key_id if access else None,
-        "action": (getattr(route, "operation_id", None) if known else None)
-        or f"{scope['method']} {scope['path']}"[:_LONGEST],
+        "action": getattr(route, "operation_id", None) if known else None,
+        "method": scope["method"][:_LONGEST],
+        "path": scope["path"][:_LONGEST],
         "tasks": tasks[:_MOST_TASKS],
         "outcome": outcome(status),
         "status": status,

@@ -130,6 +130,7 @@ class KeyFolder:
 
     def __init__(self, folder: Path, ring: KeyRing, sleep: Sleep = asyncio.sleep) -> None:
         self._folder, self._ring, self._sleep = folder, ring, sleep
+        self._failing = False
 
     async def load(self) -> None:
         """Read the keys once. :raises KeySourceError: there is no such folder."""
@@ -144,8 +145,11 @@ class KeyFolder:
             await self._sleep(FOLDER_SECONDS)
             try:
                 self.read()
+                self._failing = False
             except OSError as error:
-                logger.warning("the folder of API keys cannot be read now: %s", error)
+                if not self._failing:  # once, not every second
+                    logger.warning("the folder of API keys cannot be read now: %s", error)
+                self._failing = True
 
     def read(self) -> None:
         """Read the folder. :raises OSError: it cannot be read."""

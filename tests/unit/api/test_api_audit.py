@@ -72,7 +72,7 @@ def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
             "DELETE",
             "/api/v1/tasks/t",
             None,
-            {"action": "DELETE /api/v1/tasks/t", "tasks": ["t"], "outcome": "refused", "status": 405},
+            {"action": None, "tasks": ["t"], "outcome": "refused", "status": 405},
         ),
     ],
 )
@@ -89,7 +89,7 @@ def test_who_did_what(
     with caplog.at_level(logging.INFO):
         client.request(method, path, json=body, headers={"X-Forwarded-For": "192.0.2.7"})
     who = {"client": "web", "keyId": "tester", "source": "testclient", "forwardedFor": "192.0.2.7"}
-    assert audited(caplog) == [{**who, **line}]
+    assert audited(caplog) == [{**who, "method": method, "path": path, **line}]
 
 
 def test_a_replay_of_many_names_each(
@@ -111,7 +111,7 @@ def test_what_was_refused_is_told_too(parts: Dependencies, caplog: pytest.LogCap
     shown = [(line["client"], line["keyId"], line["action"], line["status"]) for line in audited(caplog)]
     assert shown == [
         ("reader", "reader", "dispatchTask", 403),
-        (None, None, "POST /api/v1/dispatch", 401),
+        (None, None, None, 401),
     ]
 
 
@@ -149,7 +149,7 @@ def test_a_line_is_bounded_whatever_the_client_says(
     with caplog.at_level(logging.INFO):
         client.post(f"/api/v1/cancel/{'x' * 5000}", headers={"X-Forwarded-For": "y" * 5000})
     (line,) = audited(caplog)
-    assert len(str(line)) < 1500
+    assert len(str(line)) < 2000
 
 
 def test_it_is_told_at_every_log_level() -> None:

@@ -136,11 +136,13 @@ def test_a_secret_that_changed_within_a_watch_is_known_within_ten_seconds() -> N
     assert WATCH_SECONDS + grace + PAUSE_SECONDS < 10
 
 
-async def test_a_folder_is_read_again_and_again(tmp_path: Path) -> None:
+async def test_a_folder_is_read_again_and_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder, ring = write(tmp_path / "keys", record(CI)), KeyRing("work")
     changes: list[Callable[[], object]] = [
         lambda: write(folder, record(CI, revoked=True), record(BOT)),
         lambda: folder.rename(tmp_path / "away"),
+        lambda: None,
+        lambda: write(folder, record(CI)),
     ]
     seen = []
 
@@ -152,9 +154,10 @@ async def test_a_folder_is_read_again_and_again(tmp_path: Path) -> None:
 
     keeping = KeyFolder(folder, ring, sleep)
     await keeping.load()
-    with pytest.raises(EndOfScriptError):
+    with caplog.at_level(logging.WARNING), pytest.raises(EndOfScriptError):
         await keeping.run()
-    assert seen == [(True, False), (False, True), (False, True)]
+    assert seen == [(True, False), (False, True), (False, True), (False, True), (True, False)]
+    assert len(caplog.records) == 1
 
 
 def test_what_the_kubelet_puts_beside_the_entries_is_no_key(
