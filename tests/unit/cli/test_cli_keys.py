@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,10 +52,8 @@ def cluster() -> FakeCluster:
 
 
 @pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_now", lambda: NOW)
-    yield
-    capsys.readouterr()  # what is printed is the command's, and no figure to be shown
 
 
 def run(cluster: FakeCluster, *arguments: str) -> int:
@@ -116,8 +114,11 @@ def test_without_limits_a_key_is_for_everything(
         (["--secret", "my-keys"], "work/secrets/my-keys"),
     ],
 )
-def test_which_secret(cluster: FakeCluster, arguments: list[str], path: str) -> None:
+def test_which_secret(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], arguments: list[str], path: str
+) -> None:
     run(cluster, "list", *arguments)
+    assert capsys.readouterr().out.startswith("ID")
     assert cluster.calls == [("GET", f"/api/v1/namespaces/{path}")]
 
 
@@ -186,7 +187,8 @@ def test_revoking_by_id_or_name(cluster: FakeCluster, capsys: pytest.CaptureFixt
     assert states(cluster) == {"a1": KeyState.REVOKED, "b1": KeyState.ACTIVE}
     assert json.loads(cluster.entries["a1"]) == {**before, "revoked": True}
     assert capsys.readouterr().out == "key a1 of bot is revoked\n"
-    assert run(cluster, "revoke", named) == 0  # it stays so
+    assert run(cluster, "revoke", named) == 0
+    assert capsys.readouterr().out == "key a1 of bot is revoked\n"  # it stays so
 
 
 def test_a_name_with_several_keys_has_to_be_meant(
@@ -197,10 +199,11 @@ def test_a_name_with_several_keys_has_to_be_meant(
     assert run(cluster, "revoke", "web") == 1
     assert "name one by its id (w1, w2), or add --all" in capsys.readouterr().err
     assert run(cluster, "revoke", "web", "--all") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
     assert set(states(cluster).values()) == {KeyState.REVOKED}
 
 
-def test_a_revocation_is_of_what_was_read() -> None:
+def test_a_revocation_is_of_what_was_read(capsys: pytest.CaptureFixture[str]) -> None:
     class Changing(FakeCluster):
         def call(self, method: str, path: str, patch: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
             answer = super().call(method, path, patch)
@@ -210,6 +213,7 @@ def test_a_revocation_is_of_what_was_read() -> None:
 
     changing = Changing(dict([record(key("a1"))]))
     assert run(changing, "revoke", "a1") == 0
+    assert capsys.readouterr().out == "key a1 of a1 is revoked\n"
     assert [method for method, _ in changing.calls] == ["GET", "PATCH", "GET", "PATCH"]
     assert states(changing) == {"a1": KeyState.REVOKED}
 
