@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from kubernetes import client, config
 from .errors import CommandError
 
 _ANSWER_SECONDS = 15
+_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""There wherever the token is, which the client library has read before."""
 _MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -116,7 +119,7 @@ class Connection:
 def connect(context: str | None) -> Connection:
     """Return a connection by the kubeconfig, else as the Pod that this runs in.
 
-    Its namespace is that of the context. :raises CommandError: there is no cluster to talk to.
+    Its namespace is that of the context, or of the Pod. :raises CommandError: there is no cluster to talk to.
     """
     configuration = client.Configuration()
     try:
@@ -129,5 +132,5 @@ def connect(context: str | None) -> Connection:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
             raise CommandError(f"no cluster to talk to: {error}") from error
-        namespace = "default"
+        namespace = _ACCOUNT_NAMESPACE.read_text().strip()
     return Connection(client.ApiClient(configuration), namespace)
