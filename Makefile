@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-MEMBERS := crds bus operator archive api agent-image
+MEMBERS := crds bus operator archive api agent-image cli
 LOCK = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
 	--no-emit-package harebell-crds --no-emit-package harebell-bus
 

@@ -1,12 +1,22 @@
 """What Pods may do, in Kubernetes and on their node, and what is kept secret."""
 
-import base64
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.chart import VARIANTS, containers, every_variant, of_kind, pods, render, secret_texts
+from tests.support.chart import (
+    VARIANTS,
+    containers,
+    environment,
+    every_variant,
+    of_kind,
+    pods,
+    render,
+    secret_texts,
+)
 
+from harebell_crds.keys import Scope, id_of, parse_record
 from harebell_crds.task import MAX_PAYLOAD_BYTES
 
 
@@ -44,9 +54,17 @@ def test_rights() -> None:
     resources = render()
     assert not of_kind(resources, "ClusterRole", "ClusterRoleBinding")
     (role,) = of_kind(resources, "Role").values()
+    (keys,) = (rule for rule in role["rules"] if "resourceNames" in rule)
+    assert keys == {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "resourceNames": ["bell-harebell-api-keys"],
+        "verbs": ["get", "watch"],
+    }
     granted = {
         f"{group}/{resource}".lstrip("/"): set(rule["verbs"])
         for rule in role["rules"]
+        if rule is not keys
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
@@ -80,8 +98,9 @@ def test_rights() -> None:
     ],
 )
 def test_two_releases_share_no_cluster_scoped_name(first: tuple[str, str], second: tuple[str, str]) -> None:
-    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
-    names = [set(of_kind(render(None, *each), *kinds)) for each in (first, second)]
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRoleBinding")
+    tokens = {"api": {"kubernetesTokens": {"enabled": True}}}
+    names = [set(of_kind(render(tokens, *each), *kinds)) for each in (first, second)]
     assert names[0]
     assert not names[0] & names[1]
 
@@ -107,16 +126,16 @@ def test_secrets_stay_in_secrets(variant: str) -> None:
     for name, container in containers(resources):
         for variable in container["env"]:
             if re.search("PASS|KEY|TOKEN|SECRET|COOKIE|URL", variable["name"]):
-                # Those of pools name a Secret and a key in it.
-                assert variable["name"].endswith("_FILE") or "_POOL_AMQP_" in variable["name"], name
+                # Those of pools name a Secret and a key in it; so does that of the API's keys.
+                names_one = "_POOL_AMQP_" in variable["name"] or variable["name"] == "HAREBELL_API_KEY_SECRET"
+                assert variable["name"].endswith("_FILE") or names_one, name
 
 
 def test_generated_secrets() -> None:
     secrets = {
         name.removeprefix("bell-harebell-"): secret for name, secret in of_kind(render(), "Secret").items()
     }
-    keys = base64.b64decode(secrets["api-keys"]["data"]["keys"]).decode()
-    assert re.fullmatch(r"default:\w{40}\n", keys)
+    key = secrets["api-bootstrap-key"]["stringData"]["key"]
     broker, database = secrets["rabbitmq"]["stringData"], secrets["postgresql"]["stringData"]
     assert database["url"] == (
         f"postgresql://harebell:{database['password']}@bell-harebell-postgresql.agents.svc:5432/harebell"
@@ -127,9 +146,52 @@ def test_generated_secrets() -> None:
     assert reader["url"] == database["url"].replace(
         f"harebell:{database['password']}", f"harebell_reader:{reader['password']}"
     )
-    made = [*users, broker["erlang-cookie"], database["password"], reader["password"], keys]
+    made = [*users, broker["erlang-cookie"], database["password"], reader["password"], key]
     assert len(set(made)) == len(made)
     assert min(map(len, made)) >= 32
+
+
+def test_the_first_key_is_one_that_the_api_takes() -> None:
+    secrets = of_kind(render(), "Secret")
+    key = secrets["bell-harebell-api-bootstrap-key"]["stringData"]["key"]
+    (entry,) = secrets["bell-harebell-api-keys"]["stringData"].items()
+    record = parse_record(entry[0], entry[1].encode())
+    assert record.is_of(key)
+    assert (id_of(key), record.name, record.scopes) == ("bootstrap", "bootstrap", frozenset({Scope.ADMIN}))
+    assert abs(datetime.now(UTC) - record.created_at) < timedelta(hours=1)
+    for name in ("bell-harebell-api-bootstrap-key", "bell-harebell-api-keys"):
+        # Not a part of the release: neither an upgrade nor a rollback writes over what was revoked since.
+        assert secrets[name]["metadata"]["annotations"] == {"helm.sh/hook": "pre-install,pre-upgrade"}
+
+
+def test_without_a_first_key_the_secret_is_there_to_be_filled() -> None:
+    secrets = of_kind(render({"api": {"bootstrapKey": {"enabled": False}}}), "Secret")
+    assert "bell-harebell-api-bootstrap-key" not in secrets
+    assert "stringData" not in secrets["bell-harebell-api-keys"]
+
+
+def test_no_keys_are_made_beside_those_that_are_given() -> None:
+    resources = render({"api": {"existingSecret": "my-keys"}})
+    assert not [name for name in of_kind(resources, "Secret") if "api" in name]
+    assert environment(resources, "bell-harebell-operator/api")["HAREBELL_API_KEY_SECRET"] == "my-keys"
+    (role,) = of_kind(resources, "Role").values()
+    assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [["my-keys"]]
+
+
+def test_no_pod_mounts_the_first_key() -> None:
+    assert "api-bootstrap-key" not in json.dumps(list(pods(render()).values()))
+
+
+def test_kubernetes_tokens_take_a_right_of_the_whole_cluster_and_only_where_they_are_wanted() -> None:
+    tokens = {"enabled": True, "audience": "bell"}
+    resources = render({"api": {"kubernetesTokens": tokens}})
+    assert not of_kind(resources, "ClusterRole")
+    (binding,) = of_kind(resources, "ClusterRoleBinding").values()
+    assert binding["roleRef"]["name"] == "system:auth-delegator"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "bell-harebell", "namespace": "agents"}]
+    env = environment(resources, "bell-harebell-operator/api")
+    assert (env["HAREBELL_KUBERNETES_TOKENS"], env["HAREBELL_TOKEN_AUDIENCE"]) == ("true", "bell")
+    assert "HAREBELL_KUBERNETES_TOKENS" not in environment(render(), "bell-harebell-operator/api")
 
 
 @pytest.mark.parametrize("kept", [True, False])

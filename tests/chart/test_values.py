@@ -46,6 +46,8 @@ def test_lint(variant: str) -> None:
             "existingAmqpCertSecret of",
         ),
         ({"api": {"ingress": {"path": "/"}}}, "path"),
+        ({"api": {"bootstrapKey": {"enable": False}}}, "enable"),
+        ({"api": {"kubernetesTokens": {"enabled": True, "audience": ""}}}, "audience"),
         ({"archiver": {"retentionDays": 0}}, "retentionDays"),
         ({"logLevel": "verbose"}, "logLevel"),
     ],

@@ -1,9 +1,14 @@
 """Prints the API key of the demonstration's release."""
 
+import sys
+
 from tests.cluster import api
 from tests.support.release import find
 
 from .story import NAMESPACE, RELEASE
 
 if __name__ == "__main__":
-    print(find(api.get(), RELEASE, NAMESPACE).api_key)
+    try:
+        print(find(api.get(), RELEASE, NAMESPACE).api_key)
+    except LookupError as error:
+        sys.exit(str(error))

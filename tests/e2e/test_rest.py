@@ -1,11 +1,17 @@
 """REST and WebSocket through the ingress."""
 
+import asyncio
 import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from tests.support.release import Release
-from websockets.exceptions import InvalidStatus
+from tests.support.waiting import until
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 
 def test_dispatch_status_cancel(release: Release) -> None:
@@ -92,3 +98,32 @@ async def test_no_socket_without_a_key(release: Release) -> None:
         async with release.socket("any", key="wrong"):
             pass
     assert refused.value.response.status_code in (401, 403)
+
+
+async def test_a_key_that_is_revoked_ends_what_it_began(release: Release) -> None:
+    def keys(*arguments: str) -> str:
+        line = [sys.executable, "-m", "harebell_cli", "keys", *arguments]
+        where = ["-n", release.kubectl.namespace, "--release", release.name]
+        environment = {**os.environ, "KUBECONFIG": str(release.kubectl.cluster.kubeconfig)}
+        return subprocess.run(
+            [*line, *where], env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+        ).stdout.strip()
+
+    def status(method: str = "GET", path: str = "/api/v1/agents") -> int:
+        return release.rest(method, path, body if method == "POST" else None, key=made).status
+
+    body = {"agentType": "text", "action": "sleep", "payload": {"seconds": 300}}
+    made = keys("create", "--name", "e2e", "--scope", "read", "--agent-type", "text")
+    until("the key to be known", lambda: status() == 200, 10)
+    assert status("POST", "/api/v1/dispatch") == 403
+    task_id = release.rest("POST", "/api/v1/dispatch", body).body["taskId"]
+    async with release.socket(task_id, key=made) as socket:
+        await socket.recv()
+        await asyncio.to_thread(keys, "revoke", "e2e")
+        async with asyncio.timeout(10):
+            with suppress(ConnectionClosed):
+                async for _ in socket:
+                    pass
+        assert socket.close_code == 4401
+    assert status() == 401
+    release.rest("POST", f"/api/v1/cancel/{task_id}", {"mode": "Immediate"})

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import httpx2
 
-KEY = "integration-0123456789"
+from .keys import key
+
+KEY = key("integration")
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
@@ -44,13 +46,13 @@ class Api:
 
 
 @contextmanager
-def running(kubeconfig: Path, namespace: str, key_file: Path, **more: str) -> Iterator[Api]:
-    """Start an API, which takes :data:`KEY` if the file has it, and end it in any case."""
+def running(kubeconfig: Path, namespace: str, key_folder: Path | None, **more: str) -> Iterator[Api]:
+    """Start an API, which takes :data:`KEY` if the folder has it, and end it in any case."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HAREBELL_")},
         "KUBECONFIG": str(kubeconfig),
         "HAREBELL_NAMESPACE": namespace,
-        "HAREBELL_API_KEY_FILE": str(key_file),
+        **({"HAREBELL_API_KEY_DIR": str(key_folder)} if key_folder is not None else {}),
         "HAREBELL_HOST": "127.0.0.1",
         "HAREBELL_PORT": "0",
         "HAREBELL_LOG_LEVEL": "info",

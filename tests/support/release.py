@@ -173,9 +173,15 @@ def find(cluster: Cluster, name: str, namespace: str) -> Release:
     selector = f"app.kubernetes.io/instance={name}"
     ingress = kubectl.items("ingress", "-l", selector)[0]
     host = ingress["spec"]["rules"][0].get("host", "")
-    secrets = [s for s in kubectl.items("secrets", "-l", selector) if "keys" in s.get("data", {})]
-    key = base64.b64decode(secrets[0]["data"]["keys"]).decode().split()[0].split(":", 1)[-1]
-    return Release(name, kubectl, cluster.ingress_url, host, key)
+    return Release(name, kubectl, cluster.ingress_url, host, bootstrap_key(kubectl, selector))
+
+
+def bootstrap_key(kubectl: Kubectl, selector: str) -> str:
+    """Return the API key that the chart made. :raises LookupError: somebody deleted it, as they should."""
+    for secret in kubectl.items("secrets", "-l", selector):
+        if secret["metadata"]["name"].endswith("-api-bootstrap-key"):
+            return base64.b64decode(secret["data"]["key"]).decode()
+    raise LookupError("the first API key is gone; make another with: harebell keys create")
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from fastapi import FastAPI
 
 from . import handlers, openapi
 from .archive import Archive
-from .auth import AuthMiddleware, KeyRing
+from .audit import AuditMiddleware
+from .auth import AuthMiddleware, Door, Vouching
 from .cache import Cache
+from .keyring import KeyRing
 from .kube import Kind, TaskStore
 from .metrics import Metrics, MetricsMiddleware
 from .middleware import AccessLogMiddleware, BodyLimitMiddleware
@@ -36,8 +38,10 @@ class Dependencies:
 
     namespace: str
     store: TaskStore
-    keys: KeyRing
+    keys: KeyRing | None
+    """None: API keys are not taken."""
     archive: Archive | None = None
+    vouching: Vouching | None = None
     task_cache: Cache[TaskRecord] = field(default_factory=_task_cache)
     agent_cache: Cache[AgentRecord] = field(default_factory=_agent_cache)
     metrics: Metrics = field(default_factory=Metrics)
@@ -69,11 +73,14 @@ def create_app(given: Dependencies) -> FastAPI:
     )
     for kind, cache in caches.items():
         given.metrics.observe_cache(kind, cache.__len__, _freshness(cache))
+    if given.keys is not None:
+        given.metrics.observe_keys(given.keys.usable, given.keys.fresh)
     handlers.install(app)
     openapi.install(app)
-    # The last one added comes first: measure, log, ask for a key, and only then look at the request.
+    # The last one added comes first: measure, log, ask who it is, and only then look at the request.
     app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
-    app.add_middleware(AuthMiddleware, keys=given.keys, public=probes.PATHS)
+    app.add_middleware(AuthMiddleware, door=Door(given.keys, given.vouching), public=probes.PATHS)
+    app.add_middleware(AuditMiddleware)
     app.add_middleware(AccessLogMiddleware, quiet=probes.PATHS)
     app.add_middleware(MetricsMiddleware, metrics=given.metrics)
     return app

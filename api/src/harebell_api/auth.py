@@ -1,132 +1,153 @@
-"""API keys: a file of them, and the middleware that lets nothing in without one.
+"""Nothing is let in that does not show who it is: an API key, or a token that Kubernetes vouches for."""
 
-The file has a key a line, optionally ``name:key``; the name appears in logs. Empty lines and lines that
-start with ``#`` do not count. A key that browsers are to use in a WebSocket subprotocol has to be a token of
-RFC 9110: letters, digits, ``-``, ``.``, ``_`` or ``~``. Keys of one name may overlap, so a key is rotated by
-adding the new one, moving the clients, and removing the old one. The file is read again whenever it changes.
-"""
-
-import hashlib
-import hmac
-import logging
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Protocol
 
 from starlette import types
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Send
+from starlette.types import ASGIApp, Message, Receive, Send
 
-from .permissions import Access, Scope, grant
-from .problems import Problem, ProblemType
+from .keyring import KeyRing
+from .permissions import Access, grant
+from .problems import ProblemError, ProblemType
 
-MIN_KEY_LENGTH = 16
 SUBPROTOCOL = "harebell.v1"
 _BEARER_SUBPROTOCOL = "bearer."
-_NAMED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,62}):(?P<key>.*)")
-_KEY = re.compile(r"[\x21-\x7e]*")
 
-logger = logging.getLogger(__name__)
-
-
-class KeyFileError(ValueError):
-    """The key file cannot be read, or holds no usable keys. The message never holds a key."""
+NOT_LET_IN = 4401
+"""Code with which a WebSocket is closed whose key or token is not good any more; like the HTTP status."""
+_CLOSE_SECONDS = 10.0
+_LONGEST_REASON = 120
+"""A close frame carries at most 123 bytes of reason."""
 
 
-@dataclass(frozen=True)
-class _Key:
-    name: str
-    digest: bytes
+Ended = Callable[[], Awaitable[str]]
+"""Waits until what somebody was let in for is not so any more, and returns why."""
 
 
-def parse_keys(text: str) -> tuple[_Key, ...]:
-    """Return the keys in ``text``, hashed. :raises KeyFileError: there is none, or one is too short."""
-    keys = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        named = _NAMED.fullmatch(line)
-        name, key = (named["name"], named["key"].strip()) if named else (f"line-{number}", line)
-        if not _KEY.fullmatch(key):
-            raise KeyFileError(f"line {number}: a key is made of ASCII characters without spaces")
-        if len(key) < MIN_KEY_LENGTH:
-            raise KeyFileError(f"line {number}: a key needs at least {MIN_KEY_LENGTH} characters")
-        keys.append(_Key(name, _digest(key)))
-    if not keys:
-        raise KeyFileError("there is no key in it")
-    return tuple(keys)
+class Vouching(Protocol):
+    """Says who presents something that is no API key."""
+
+    def takes(self, presented: str) -> bool:
+        """Whether it looks like something this can check."""
+        ...
+
+    async def admit(self, presented: str) -> tuple[Access, Ended]:
+        """Return who it is. :raises ProblemError: nobody, or that cannot be said now."""
+        ...
 
 
-class KeyRing:
-    """The keys of a file, as the file is now."""
+class Door:
+    """Lets in whoever has a key on the ring, or whom ``vouching`` knows."""
 
-    def __init__(self, file: Path) -> None:
-        """Read the file. :raises KeyFileError: it holds no usable keys."""
-        self._file = file
-        try:
-            self._seen = self._version()
-            self._keys = parse_keys(file.read_text())
-        except (OSError, UnicodeDecodeError, KeyFileError) as error:
-            raise KeyFileError(f"key file {file}: {error}") from error
+    def __init__(self, ring: KeyRing | None, vouching: Vouching | None = None) -> None:
+        self._ring, self._vouching = ring, vouching
 
-    def owner(self, key: str) -> str | None:
-        """Return the name of ``key``, or None when it is not a key."""
-        self._refresh()
-        presented, found = _digest(key), None
-        for known in self._keys:  # all of them: the time taken does not tell which one matched
-            if hmac.compare_digest(known.digest, presented):
-                found = known.name
-        return found
-
-    def _refresh(self) -> None:
-        """Read the file again if it changed. A file that became unusable leaves the keys as they are."""
-        try:
-            version = self._version()
-            if version == self._seen:
-                return
-            self._seen = version
-            self._keys = parse_keys(self._file.read_text())
-        except (OSError, UnicodeDecodeError, KeyFileError) as error:
-            logger.error("the key file changed and cannot be used, the old keys stay valid: %s", error)
-        else:
-            logger.info("read %d API keys anew", len(self._keys))
-
-    def _version(self) -> tuple[int, int, int]:
-        stat = self._file.stat()
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+    async def admit(self, presented: str) -> tuple[Access, Ended]:
+        """Return who presents this. :raises ProblemError: nobody that is let in."""
+        if self._vouching is not None and self._vouching.takes(presented):
+            return await self._vouching.admit(presented)
+        if self._ring is None:
+            raise ProblemError(
+                ProblemType.UNAUTHENTICATED, "this is no token, and API keys are not taken here"
+            )
+        access, record = self._ring.admit(presented)
+        return access, partial(self._ring.ended, record)
 
 
 class AuthMiddleware:
-    """Answers 401 to every request and WebSocket handshake without a key, but for the public paths.
+    """Refuses every request and WebSocket handshake that does not show who it is, but for the public paths.
 
-    A middleware, so that nothing of a request is parsed before its key is known to be good, and a route
-    added later is protected without its author's doing.
+    A middleware, so that nothing of a request is parsed before its sender is known, and a route added later
+    is protected without its author's doing. So is what stays open: a WebSocket or an answer that goes on ends
+    with what its sender was let in for.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, public: Iterable[str]) -> None:
-        self._app, self._keys, self._public = app, keys, frozenset(public)
+    def __init__(self, app: ASGIApp, door: Door, public: Iterable[str]) -> None:
+        self._app, self._door, self._public = app, door, frozenset(public)
 
     async def __call__(self, scope: types.Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] not in ("http", "websocket") or scope["path"] in self._public:
             await self._app(scope, receive, send)
             return
-        key = presented_key(HTTPConnection(scope))
-        owner = self._keys.owner(key) if key else None
-        if owner is not None:
-            grant(HTTPConnection(scope), Access(owner, frozenset({Scope.ADMIN})))
-            await self._app(scope, receive, send)
+        connection = HTTPConnection(scope)
+        try:
+            access, ended = await self._admit(presented(connection))
+        except ProblemError as error:
+            await error.problem.to_response(scope["path"])(scope, receive, send)
             return
-        await _refuse(key).to_response(scope["path"])(scope, receive, send)
+        grant(connection, access)
+        if scope["type"] == "http":
+            await self._answer(ended, scope, receive, send)
+        else:
+            await self._serve_websocket(ended, scope, receive, send)
+
+    async def _answer(self, ended: Ended, scope: types.Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. Only where the answer goes on does anything wait for its end."""
+        request = asyncio.current_task()
+        assert request is not None
+        ending: asyncio.Future[str] | None = None
+
+        def end(_: "asyncio.Future[str]") -> None:
+            request.cancel()
+
+        async def watch(message: Message) -> None:
+            nonlocal ending
+            await send(message)
+            if ending is None and message["type"] == "http.response.body" and message.get("more_body"):
+                ending = asyncio.ensure_future(ended())
+                ending.add_done_callback(end)
+
+        try:
+            await self._app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if ending is None or not ending.done() or request.uncancel() > 0:
+                raise  # by somebody else
+            ending.result()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if ending is not None:
+                ending.remove_done_callback(end)
+                ending.cancel()
+
+    async def _serve_websocket(self, ended: Ended, scope: types.Scope, receive: Receive, send: Send) -> None:
+        serving = asyncio.ensure_future(self._app(scope, receive, send))
+        ending = asyncio.ensure_future(ended())
+        try:
+            await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in (serving, ending):
+                part.cancel()
+            await asyncio.wait({serving, ending})
+        if not serving.cancelled():
+            serving.result()
+            return
+        # Who does not read does not get the close frame either; then the connection ends without one.
+        reason = ending.result()[:_LONGEST_REASON]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await send({"type": "websocket.close", "code": NOT_LET_IN, "reason": reason})
+
+    async def _admit(self, shown: str | None) -> tuple[Access, Ended]:
+        if shown is None:
+            raise _challenge("an API key is needed: Authorization: Bearer <key>")
+        try:
+            return await self._door.admit(shown)
+        except ProblemError as error:
+            if error.problem.type is ProblemType.UNAUTHENTICATED:
+                raise _challenge(error.problem.detail, ', error="invalid_token"') from error
+            raise
 
 
-def presented_key(connection: HTTPConnection) -> str | None:
-    """Return the key a request carries, in its header or, as browsers must, in a subprotocol."""
-    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
+def presented(connection: HTTPConnection) -> str | None:
+    """Return the key or token of a request, from its header or, as browsers must, from a subprotocol."""
+    scheme, _, shown = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and shown.strip():
+        return shown.strip()
     if connection.scope["type"] == "websocket":
         for protocol in connection.scope.get("subprotocols", []):
             if protocol.startswith(_BEARER_SUBPROTOCOL):
@@ -134,11 +155,7 @@ def presented_key(connection: HTTPConnection) -> str | None:
     return None
 
 
-def _refuse(key: str | None) -> Problem:
-    detail = "the API key is not valid" if key else "an API key is needed: Authorization: Bearer <key>"
-    challenge = 'Bearer realm="harebell"' + (', error="invalid_token"' if key else "")
-    return Problem(ProblemType.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": challenge})
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode(errors="replace")).digest()
+def _challenge(detail: str, error: str = "") -> ProblemError:
+    """Return the refusal that RFC 6750, section 3, asks for."""
+    headers = {"WWW-Authenticate": f'Bearer realm="harebell"{error}'}
+    return ProblemError(ProblemType.UNAUTHENTICATED, detail, headers=headers)

@@ -30,7 +30,8 @@ def install(app: FastAPI) -> None:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_of(error, request.method).to_response(request.url.path)
+    # A WebSocket that is refused before it opens has no method; it is a GET.
+    return problem_of(error, request.scope.get("method", "GET")).to_response(request.url.path)
 
 
 async def _invalid_request(request: Request, error: Exception) -> Response:

@@ -30,6 +30,8 @@ PAGE_SIZE = 200
 WATCH_SECONDS = 60
 """How long a watch lasts. Short, so one that is silently dead is replaced within the minute."""
 _WATCH_GRACE_SECONDS = 15
+_SECRET_GRACE_SECONDS = 2
+"""A watch of keys that is silently dead has to be noticed soon: a revocation may be behind it."""
 _ANSWER_SECONDS = 15
 _CALL = aiohttp.ClientTimeout(total=_ANSWER_SECONDS, sock_connect=5)
 _WATCH = aiohttp.ClientTimeout(total=WATCH_SECONDS + _WATCH_GRACE_SECONDS, sock_connect=5)
@@ -73,12 +75,33 @@ class Source(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """Reads and watches one Secret at a time; raises as :class:`TaskStore` does."""
+
+    async def read_secret(self, name: str) -> Object:
+        """Return a Secret."""
+        ...
+
+    def watch_secret(self, name: str, version: str, seconds: int) -> AsyncGenerator[Object, None]:
+        """Yield the events of one Secret after ``version`` for this long."""
+        ...
+
+
+class Reviewer(Protocol):
+    """Has the API server say who somebody is and what they may do; raises as :class:`TaskStore` does."""
+
+    async def review(self, group: str, kind: str, spec: Object) -> Object:
+        """Return the ``status`` of a review, such as ``TokenReview`` of ``authentication.k8s.io``."""
+        ...
+
+
 class Kube:
-    """Calls within one namespace: a :class:`TaskStore` and a :class:`Source`."""
+    """Calls within one namespace: all of the protocols above."""
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
         self._root = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace, safe='')}"
+        self._secrets = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
 
     async def create_task(self, manifest: Object) -> Object:
         """Create a Task and return it."""
@@ -117,6 +140,32 @@ class Kube:
             opened()
             while line := await response.content.readline():
                 yield _parse(line)
+
+    async def read_secret(self, name: str) -> Object:
+        """Return a Secret, as it is now."""
+        return await self._json("GET", f"{self._secrets}/{quote(name, safe='')}")
+
+    async def watch_secret(self, name: str, version: str, seconds: int) -> AsyncGenerator[Object, None]:
+        """Yield the events of one Secret after ``version`` for this long.
+
+        The selector makes it a request for this name: a Role may grant it with ``resourceNames``.
+        """
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        }
+        timeout = aiohttp.ClientTimeout(total=seconds + _SECRET_GRACE_SECONDS, sock_connect=5)
+        async with self._request("GET", self._secrets, query, timeout=timeout) as response:
+            while line := await response.content.readline():
+                yield _parse(line)
+
+    async def review(self, group: str, kind: str, spec: Object) -> Object:
+        """Return the ``status`` of a review, such as ``TokenReview`` of ``authentication.k8s.io``."""
+        body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
+        answer = await self._json("POST", f"/apis/{group}/v1/{kind.lower()}s", body=body)
+        return answer.get("status") or {}
 
     def _path(self, kind: Kind, name: str = "") -> str:
         return f"{self._root}/{kind}" + (f"/{quote(name, safe='')}" if name else "")

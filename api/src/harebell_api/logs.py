@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+AUDIT = "harebell_api.audit"
+
 
 class JsonFormatter(logging.Formatter):
     """time, level, logger, message, what ``extra={"fields": ...}`` adds, and error for an exception."""
@@ -28,6 +30,8 @@ def configure(level: int) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Who changed what is told whatever else is not.
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
     # uvicorn logs the query of every WebSocket at INFO; a client may have put a key there by mistake.
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, level))
     logging.captureWarnings(True)

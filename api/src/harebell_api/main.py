@@ -14,11 +14,13 @@ from prometheus_client import disable_created_metrics
 from . import logs, server, settings
 from .app import Dependencies, create_app
 from .archive import PostgreSQL
-from .auth import KeyFileError, KeyRing
+from .key_sources import KeyFolder, KeySecret, KeySource, KeySourceError
+from .keyring import KeyRing
 from .kube import Kind, Kube, connect
 from .records import agent_record, task_record
 from .reflector import Reflector
 from .settings import Settings, SettingsError
+from .tokens import Tokens
 
 logger = logging.getLogger(__name__)
 
@@ -36,43 +38,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.configure(logging.INFO)
     try:
         found = Settings.from_environment(os.environ)
-        keys = KeyRing(found.key_file)
-    except (SettingsError, KeyFileError) as error:
+    except SettingsError as error:
         logger.error("cannot start: %s", error)
         return _START_UP_FAILED
     logs.configure(found.log_level)
     disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, of no use
     try:
-        uvloop.run(serve(found, keys))
-    except (ConfigException, OSError) as error:
+        uvloop.run(serve(found))
+    except (ConfigException, KeySourceError, OSError) as error:
         logger.error("cannot start: %s", error)
         return _START_UP_FAILED
     return 0
 
 
-async def serve(given: Settings, keys: KeyRing) -> None:
+async def serve(given: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     :raises ConfigException: there is no cluster to talk to.
+    :raises KeySourceError: nobody could be let in.
     :raises OSError: the address cannot be listened on.
     """
     async with connect() as client:
         kube = Kube(client, given.namespace)
+        ring = KeyRing(given.namespace)
+        source = key_source(given, kube, ring)
+        vouching = Tokens(kube, given.namespace, given.token_audience) if given.token_audience else None
+        if source is not None:
+            await source.load()
+            if not ring.usable() and vouching is None:
+                raise KeySourceError(
+                    "there is no API key that is good here, so nobody could be let in; make one:"
+                    f" harebell keys create --namespace {given.namespace} --name NAME --scope read"
+                )
+        keys = ring if source is not None else None
         archive = PostgreSQL(given.archive.url) if given.archive else None
-        parts = Dependencies(given.namespace, kube, keys, archive)
+        parts = Dependencies(given.namespace, kube, keys, archive, vouching)
         restarted = parts.metrics.watch_restarted
-        reflectors = (
+        keeping = (
             Reflector(Kind.TASKS, kube, parts.task_cache, task_record, restarted).run(),
             Reflector(Kind.AGENTS, kube, parts.agent_cache, agent_record, restarted).run(),
+            *([source.run()] if source is not None else []),
         )
         listener = server.listen(given.host, given.port)
         serving = server.build(create_app(parts))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, setattr, serving, "should_exit", True)
-        # A reflector never ends; should one fail for a reason it does not know, the process ends with it.
+        # None of them ever ends; should one fail for a reason it does not know, the process ends with it.
         async with asyncio.TaskGroup() as group:
-            watching = [group.create_task(reflector) for reflector in reflectors]
+            watching = [group.create_task(part) for part in keeping]
             logger.info("serving namespace %s on %s:%d", given.namespace, *listener.getsockname()[:2])
             await serving.serve(sockets=[listener])
             for task in watching:
@@ -80,3 +94,10 @@ async def serve(given: Settings, keys: KeyRing) -> None:
         if archive is not None:
             archive.close()
     logger.info("stopped")
+
+
+def key_source(given: Settings, kube: Kube, ring: KeyRing) -> KeySource | None:
+    """Return what keeps the ring current, or None: no API keys are taken."""
+    if given.key_secret is not None:
+        return KeySecret(given.key_secret, kube, ring)
+    return KeyFolder(given.key_folder, ring) if given.key_folder is not None else None

@@ -61,6 +61,17 @@ class Metrics:
         self._cached.labels(kind.value).set_function(size)
         self._fresh.labels(kind.value).set_function(lambda: float(fresh()))
 
+    def observe_keys(self, usable: Callable[[], float], fresh: Callable[[], bool]) -> None:
+        """Have the API keys counted at each scrape."""
+        Gauge(
+            "harebell_api_keys_usable", "API keys that let somebody in.", registry=self.registry
+        ).set_function(usable)
+        Gauge(
+            "harebell_api_keys_fresh",
+            "1 if the API keys are known to be those there are; 0: revocations may be missed.",
+            registry=self.registry,
+        ).set_function(lambda: float(fresh()))
+
     def watch_restarted(self, kind: Kind, reason: str) -> None:
         """Count a watch that failed."""
         self.watch_restarts.labels(kind.value, reason).inc()

@@ -77,11 +77,12 @@ class AccessLogMiddleware:
         try:
             await self._app(scope, receive, note_status)
         finally:
+            access = client_of(scope)
             fields = {
                 "method": scope.get("method", "WEBSOCKET"),
                 "path": scope["path"],
                 "status": status,
                 "milliseconds": round((time.perf_counter() - began) * 1000, 1),
-                "client": client_of(scope),
+                "client": access.client if access else None,
             }
             logger.info("request", extra={"fields": fields})

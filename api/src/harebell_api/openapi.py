@@ -10,16 +10,18 @@ from .problems import MEDIA_TYPE, ProblemType
 
 PATH = "/api/v1/openapi.json"
 _SCHEMAS = "#/components/schemas/"
-_EVERYWHERE = (401, 500)
+_EVERYWHERE = (401, 403, 500)
 _DESCRIPTION = """\
 Submits work to agents on Kubernetes and shows what comes of it.
 
-Every request needs an API key: `Authorization: Bearer <key>`. Errors are RFC 9457 problem documents.
+Every request needs an API key, or a Kubernetes token where these are taken: `Authorization: Bearer <key>`.
+What a client may do depends on its scopes: `read`, `dispatch`, `cancel`, `admin`. One that is limited to some
+agent types has to do with these alone: nothing else exists for it. Errors are RFC 9457 problem documents.
 
 `GET /api/v1/ws?task_id=<name>` upgrades to a WebSocket that sends a `StreamMessage` at first and at each
-change of the Task, and closes with code 1000 when it has finished. Other close codes: 4404 unknown Task,
-4408 the client does not read, 1013 try again. Browsers give the key as a subprotocol:
-`harebell.v1, bearer.<key>`.
+change of the Task, and closes with code 1000 when it has finished. Other close codes: 4401 the key is not
+good any more, 4404 unknown Task, 4408 the client does not read, 1013 try again. Browsers give the key as a
+subprotocol: `harebell.v1, bearer.<key>`.
 """
 
 

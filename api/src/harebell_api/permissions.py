@@ -6,28 +6,29 @@ done: a Task or Agent of a type that a client may not use does not exist for it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from .problems import ProblemError, ProblemType
+from harebell_crds.keys import Scope
+
+from .problems import FieldError, ProblemError, ProblemType
+
+__all__ = [
+    "Access",
+    "Client",
+    "Needs",
+    "Scope",
+    "access_of",
+    "client_of",
+    "grant",
+    "needs",
+    "refuse_type",
+    "refuse_without",
+]
 
 _SCOPE_KEY = "harebell.access"
-
-
-class Scope(StrEnum):
-    """What a client may do. None includes another but ``admin``, which includes all."""
-
-    READ = "read"
-    """See Tasks, agents, queues and announcements."""
-    DISPATCH = "dispatch"
-    """Make Tasks, and do unsuccessful ones again."""
-    CANCEL = "cancel"
-    """Cancel Tasks, suspend and resume them, and change their priority."""
-    ADMIN = "admin"
-    """Everything: also pause and drain agents, and make announcements."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Access:
     client: str
     scopes: frozenset[Scope]
     agent_types: frozenset[str] | None = None
+    key_id: str | None = None
+    """Of the API key that was shown; None: Kubernetes vouches for the client."""
 
     def may(self, scope: Scope) -> bool:
         """Whether it has the scope."""
@@ -59,25 +62,46 @@ def access_of(connection: HTTPConnection) -> Access:
     return access
 
 
+Client = Annotated[Access, Depends(access_of)]
+"""A parameter of a route: who sent the request."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The dependency of a route that only clients with the scope may use."""
+
+    scope: Scope
+
+    def __call__(self, connection: HTTPConnection) -> None:
+        """:raises ProblemError: the client has not the scope."""
+        refuse_without(access_of(connection), self.scope)
+
+
 def needs(scope: Scope) -> Any:
-    """Return the dependency of a route that only clients with the scope may use.
+    """Return the dependency of a route or WebSocket that only clients with the scope may use.
 
     Meant for ``APIRouter`` and route decorators: ``dependencies=[needs(Scope.READ)]``.
     """
-
-    def check(request: Request) -> None:
-        refuse_without(access_of(request), scope)
-
-    return Depends(check)
+    return Depends(Needs(scope))
 
 
 def refuse_without(access: Access, scope: Scope) -> None:
     """:raises ProblemError: the client has not the scope."""
     if not access.may(scope):
-        raise ProblemError(ProblemType.SCOPE_NEEDED, f"{access.client} has not the scope {scope.value}")
+        # RFC 6750, section 3.1
+        challenge = f'Bearer realm="harebell", error="insufficient_scope", scope="{scope.value}"'
+        detail = f"{access.client} has not the scope {scope.value}"
+        raise ProblemError(ProblemType.SCOPE_NEEDED, detail, headers={"WWW-Authenticate": challenge})
 
 
-def client_of(scope: Mapping[str, object]) -> str | None:
+def refuse_type(access: Access, agent_type: str, pointer: str) -> None:
+    """:raises ProblemError: the client has nothing to do with this agent type, which ``pointer`` asks for."""
+    if not access.sees(agent_type):
+        detail = f"{access.client} has nothing to do with agentType {agent_type}"
+        raise ProblemError(ProblemType.SCOPE_NEEDED, detail, [FieldError(detail, pointer=pointer)])
+
+
+def client_of(scope: Mapping[str, object]) -> Access | None:
     """Return who sent a request, or None: that was not checked."""
     access = scope.get(_SCOPE_KEY)
-    return access.client if isinstance(access, Access) else None
+    return access if isinstance(access, Access) else None

@@ -23,7 +23,7 @@ class ProblemType(Enum):
     BAD_REQUEST = ("bad-request", 400, "The request cannot be understood")
     INVALID_CURSOR = ("invalid-cursor", 400, "The cursor is not one this API gave out")
     INVALID_IDEMPOTENCY_KEY = ("invalid-idempotency-key", 400, "The Idempotency-Key cannot be used")
-    UNAUTHENTICATED = ("unauthenticated", 401, "A valid API key is needed")
+    UNAUTHENTICATED = ("unauthenticated", 401, "A valid API key or token is needed")
     FORBIDDEN = ("forbidden", 403, "Kubernetes forbids it")
     SCOPE_NEEDED = ("scope-needed", 403, "The client may not do this")
     NOT_FOUND = ("not-found", 404, "There is no such thing")

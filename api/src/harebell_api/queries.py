@@ -33,11 +33,14 @@ class TaskFilter:
     agent_types: Collection[str] = ()
     priorities: Collection[str] = ()
     labels: Selector = _ANY_LABELS
+    seen: Collection[str] | None = None
+    """Agent types that exist for who asks; None: all."""
 
     def matches(self, task: TaskRecord) -> bool:
         """Whether the Task is to be shown."""
         return (
-            (not self.phases or task.phase in self.phases)
+            (self.seen is None or task.agent_type in self.seen)
+            and (not self.phases or task.phase in self.phases)
             and (not self.agent_types or task.agent_type in self.agent_types)
             and (not self.priorities or task.priority in self.priorities)
             and self.labels.matches(task.labels)

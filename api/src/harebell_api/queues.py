@@ -83,14 +83,18 @@ class Queues:
             "estimatedStartSeconds": self._estimate(task.agent_type, queue, ahead),
         }
 
-    def overview(self) -> list[dict[str, Any]]:
-        """Return every queue, as :class:`.models.QueueDocument` describes it, by type."""
+    def overview(self, sees: Callable[[str], bool]) -> list[dict[str, Any]]:
+        """Return the queues of the types that ``sees`` is true of, by type.
+
+        Each is as :class:`.models.QueueDocument` describes it.
+        """
         crews: dict[str, list[AgentRecord]] = {}
         for agent in self._agents():
             crews.setdefault(agent.agent_type, []).append(agent)
         return [
             self._document(agent_type, self._queues.get(agent_type) or _Queue(), crews.get(agent_type, []))
             for agent_type in sorted(self._queues.keys() | crews.keys())
+            if sees(agent_type)
         ]
 
     def _document(self, agent_type: str, queue: _Queue, crew: list[AgentRecord]) -> dict[str, Any]:

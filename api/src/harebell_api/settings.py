@@ -1,6 +1,12 @@
 """The API's settings, from the environment.
 
-``HAREBELL_API_KEY_FILE``  file of API keys, see :mod:`.auth`; required
+One of the first three is needed: nothing is served to anybody who does not show who they are.
+
+``HAREBELL_API_KEY_SECRET``  Secret of that namespace with API keys, as ``harebell keys`` keeps them
+``HAREBELL_API_KEY_DIR``   instead: a folder with a file for each key, named by its id
+``HAREBELL_KUBERNETES_TOKENS``  true: Kubernetes tokens are taken too, and do what their owners may
+                           there; default false
+``HAREBELL_TOKEN_AUDIENCE``  the audience such a token has to be for, default harebell
 ``HAREBELL_NAMESPACE``     namespace served; default ``POD_NAMESPACE``, else the service account's own
 ``HAREBELL_HOST``          address to listen on, default 0.0.0.0
 ``HAREBELL_PORT``          port to listen on, default 8080
@@ -16,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+DEFAULT_AUDIENCE = "harebell"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -40,7 +47,10 @@ class Settings:
     """What the API needs to know before it starts."""
 
     namespace: str
-    key_file: Path
+    key_secret: str | None = None
+    key_folder: Path | None = None
+    token_audience: str | None = None
+    """None: Kubernetes tokens are not taken."""
     host: str = "0.0.0.0"  # noqa: S104 - a Pod's Service reaches it on the Pod's address
     port: int = 8080
     log_level: int = logging.INFO
@@ -51,12 +61,20 @@ class Settings:
         cls, environment: Mapping[str, str], namespace_file: Path = NAMESPACE_FILE
     ) -> "Settings":
         """Read the settings. :raises SettingsError: one is missing or wrong."""
-        key_file = environment.get("HAREBELL_API_KEY_FILE")
-        if not key_file:
-            raise SettingsError("HAREBELL_API_KEY_FILE must name a file of API keys")
+        secret, folder = environment.get("HAREBELL_API_KEY_SECRET"), environment.get("HAREBELL_API_KEY_DIR")
+        audience = _audience(environment)
+        if secret and folder:
+            raise SettingsError("set HAREBELL_API_KEY_SECRET or HAREBELL_API_KEY_DIR, not both")
+        if not secret and not folder and audience is None:
+            raise SettingsError(
+                "nobody could be let in: set HAREBELL_API_KEY_SECRET to a Secret of API keys, or"
+                " HAREBELL_API_KEY_DIR to a folder of them, or HAREBELL_KUBERNETES_TOKENS=true"
+            )
         return cls(
             namespace=_namespace(environment, namespace_file),
-            key_file=Path(key_file),
+            key_secret=secret or None,
+            key_folder=Path(folder) if folder else None,
+            token_audience=audience,
             host=environment.get("HAREBELL_HOST") or cls.host,
             port=_port(environment.get("HAREBELL_PORT") or str(cls.port)),
             log_level=_log_level(environment.get("HAREBELL_LOG_LEVEL") or "info"),
@@ -72,6 +90,14 @@ def _namespace(environment: Mapping[str, str], file: Path) -> str:
         return file.read_text().strip()
     except OSError as error:
         raise SettingsError("set HAREBELL_NAMESPACE or POD_NAMESPACE when not running in a Pod") from error
+
+
+def _audience(environment: Mapping[str, str]) -> str | None:
+    wanted = environment.get("HAREBELL_KUBERNETES_TOKENS") or "false"
+    if wanted.lower() not in ("true", "false"):
+        raise SettingsError(f"HAREBELL_KUBERNETES_TOKENS must be true or false, not {wanted!r}")
+    audience = environment.get("HAREBELL_TOKEN_AUDIENCE") or DEFAULT_AUDIENCE
+    return audience if wanted.lower() == "true" else None
 
 
 def _archive(environment: Mapping[str, str]) -> ArchiveSettings | None:

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .auth import SUBPROTOCOL
 from .metrics import Metrics
+from .permissions import Access, access_of
 from .problems import Problem, ProblemError, ProblemType
 from .records import TaskRecord
 from .tasks import Tasks
@@ -56,16 +57,19 @@ class Streams:
         try:
             offered = socket.scope.get("subprotocols", [])
             await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-            await self._until_either_ends(socket, task_id)
+            await self._until_either_ends(socket, task_id, access_of(socket))
         finally:
             self._open -= 1
             self._metrics.streams.dec()
 
-    async def _until_either_ends(self, socket: WebSocket, task_id: str) -> None:
-        writer = asyncio.ensure_future(self._write(socket, task_id))
+    async def _until_either_ends(self, socket: WebSocket, task_id: str, access: Access) -> None:
+        writer = asyncio.ensure_future(self._write(socket, task_id, access))
         reader = asyncio.ensure_future(_read_until_gone(socket))
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the client is not let in any more
+            writer.cancel()
+            raise
         finally:
             reader.cancel()
             if reader.done() and not writer.done():
@@ -75,9 +79,9 @@ class Streams:
             with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
                 await reader
 
-    async def _write(self, socket: WebSocket, task_id: str) -> None:
+    async def _write(self, socket: WebSocket, task_id: str, access: Access) -> None:
         try:
-            code, reason = await self._send_all(socket, task_id)
+            code, reason = await self._send_all(socket, task_id, access)
         except TimeoutError:
             self._metrics.streams_dropped.inc()
             code, reason = TOO_SLOW, "the client does not read"
@@ -86,13 +90,13 @@ class Streams:
             async with asyncio.timeout(self._send_seconds):
                 await socket.close(code, reason[:_LONGEST_REASON])
 
-    async def _send_all(self, socket: WebSocket, task_id: str) -> tuple[int, str]:
+    async def _send_all(self, socket: WebSocket, task_id: str, access: Access) -> tuple[int, str]:
         """Send every state of the Task, and return how to close.
 
         :raises TimeoutError: the client does not read.
         """
         try:
-            name = (await self._tasks.find(task_id)).name
+            name = (await self._tasks.find(task_id, access)).name
         except ProblemError as error:
             unknown = error.problem.type is ProblemType.NOT_FOUND
             return UNKNOWN_TASK if unknown else TRY_AGAIN, error.problem.detail

@@ -1,10 +1,13 @@
-"""What clients do with Tasks: dispatch, find, prioritize, cancel."""
+"""What clients do with Tasks: dispatch, find, prioritize, cancel.
+
+Each is asked for by somebody, and a Task of an agent type that is not theirs does not exist for them.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from harebell_crds import API_VERSION
+from harebell_crds import API_VERSION, GROUP
 from harebell_crds.task import MAX_PAYLOAD_BYTES, CancelMode, Priority, TaskPhase
 
 from .cache import Cache
@@ -12,11 +15,14 @@ from .idempotency import hash_key, same_request
 from .kube import Object, TaskStore
 from .kube_errors import ApiServerError, ApiServerUnreachableError, problem_for
 from .models import DispatchRequest, compact_json
+from .permissions import Access, refuse_type
 from .problems import FieldError, ProblemError, ProblemType
 from .records import TaskRecord, task_record
 from .replays import REPLAYABLE, replay_manifest
 
 DEFAULT_PREFIX = "task-"
+DISPATCHED_BY = f"{GROUP}/dispatched-by"
+"""Annotation: the client that made a Task through this API."""
 WAITING = frozenset((TaskPhase.PENDING.value, TaskPhase.QUEUED.value))
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -41,12 +47,18 @@ class Tasks:
     def __init__(self, namespace: str, store: TaskStore, cache: Cache[TaskRecord]) -> None:
         self.namespace, self._store, self.cache = namespace, store, cache
 
-    async def find(self, task_id: str) -> TaskRecord:
-        """Return a Task by name or UID. :raises ProblemError: there is none.
+    async def find(self, task_id: str, access: Access) -> TaskRecord:
+        """Return a Task by name or UID. :raises ProblemError: there is none for the client.
 
         A name the cache does not have is asked of the API server: another replica may have made the Task
         just now.
         """
+        found = await self._find(task_id)
+        if not access.sees(found.agent_type):
+            raise _not_found(task_id)
+        return found
+
+    async def _find(self, task_id: str) -> TaskRecord:
         found = self.cache.get(task_id) or (self.cache.by_alias(task_id) if is_uid(task_id) else None)
         if found is not None:
             return found
@@ -54,18 +66,20 @@ class Tasks:
             raise _not_found(task_id)
         return await self._read(task_id)
 
-    async def dispatch(self, request: DispatchRequest, key: str | None) -> Dispatched:
+    async def dispatch(self, request: DispatchRequest, key: str | None, access: Access) -> Dispatched:
         """Make the Task asked for, or return the one an earlier request with this key made.
 
         :raises ProblemError: the Task cannot be made, or the key belongs to another request.
         """
+        refuse_type(access, request.agent_type, "/agentType")
         size = len(compact_json(request.payload))
         if size > MAX_PAYLOAD_BYTES:
             detail = f"the payload is {size} bytes as JSON; at most {MAX_PAYLOAD_BYTES} are allowed"
             raise ProblemError(ProblemType.TOO_LARGE, detail, [FieldError(detail, pointer="/payload")])
-        manifest = task_manifest(request, self.namespace, key)
+        await self._refuse_results_of_others(request, access)
+        manifest = task_manifest(request, self.namespace, key, access)
         if key is not None and (earlier := await self._made_with(key)) is not None:
-            return Dispatched(self._matching(earlier, request), replayed=True)
+            return Dispatched(self._matching(earlier, request, access), replayed=True)
         try:
             return Dispatched(self._remember(await self._store.create_task(manifest)), replayed=False)
         except ApiServerError as error:
@@ -74,14 +88,14 @@ class Tasks:
         except ApiServerUnreachableError as error:
             raise problem_for(error) from error
         made_before = await self._made_before(manifest["metadata"]["name"], key)
-        return Dispatched(self._matching(made_before, request), replayed=True)
+        return Dispatched(self._matching(made_before, request, access), replayed=True)
 
-    async def cancel(self, task_id: str, mode: CancelMode) -> TaskRecord:
+    async def cancel(self, task_id: str, mode: CancelMode, access: Access) -> TaskRecord:
         """Ask for a Task to be cancelled; asking again changes nothing, unless it makes it Immediate.
 
         :raises ProblemError: there is no such Task, or it has finished.
         """
-        task = await self.find(task_id)
+        task = await self.find(task_id, access)
         _refuse_finished(task)
         if task.cancel in (mode, CancelMode.IMMEDIATE):
             # It may have finished a moment ago; nothing is written here that would tell.
@@ -92,17 +106,17 @@ class Tasks:
             patched = await self._patch(task, {"cancel": mode.value})
         except ApiServerError as error:
             if error.status == 422 and (await self._read(task.name)).cancel == CancelMode.IMMEDIATE:
-                return await self.find(task.name)  # another request was quicker, and asked for more
+                return await self._find(task.name)  # another request was quicker, and asked for more
             raise problem_for(error) from error
         _refuse_finished(patched)
         return patched
 
-    async def prioritize(self, task_id: str, priority: Priority) -> TaskRecord:
+    async def prioritize(self, task_id: str, priority: Priority, access: Access) -> TaskRecord:
         """Change the priority of a Task that waits; asking again changes nothing.
 
         :raises ProblemError: there is no such Task, or it does not wait any more.
         """
-        task = await self.find(task_id)
+        task = await self.find(task_id, access)
         _refuse_finished(task)
         try:
             return await self._patch(task, {"priority": priority.value})
@@ -127,17 +141,18 @@ class Tasks:
         except ApiServerUnreachableError as error:
             raise problem_for(error) from error
 
-    async def replay(self, task_id: str) -> Dispatched:
+    async def replay(self, task_id: str, access: Access) -> Dispatched:
         """Make a Task that does an unsuccessful one again, or return the one made before.
 
         :raises ProblemError: there is no such Task, it has not failed, or what it depends on is gone.
         """
-        original = await self._fetch((await self.find(task_id)).name)
+        original = await self._fetch((await self.find(task_id, access)).name)
         record = task_record(original)
         if record.phase not in REPLAYABLE:
             detail = f"only a finished Task without success can be done again; this one is {record.phase}"
             raise ProblemError(ProblemType.NOT_REPLAYABLE, detail)
-        manifest = await replay_manifest(original, self.find)
+        manifest = await replay_manifest(original, self._find)
+        manifest["metadata"]["annotations"] = {DISPATCHED_BY: access.client}
         try:
             return Dispatched(self._remember(await self._store.create_task(manifest)), replayed=False)
         except ApiServerError as error:
@@ -151,6 +166,28 @@ class Tasks:
                 ProblemType.ALREADY_EXISTS, f"a Task named {existing['metadata']['name']} exists"
             )
         return Dispatched(self._remember(existing), replayed=True)
+
+    async def _refuse_results_of_others(self, request: DispatchRequest, access: Access) -> None:
+        """Refuse to give a client, through its own Task, the results of Tasks that do not exist for it.
+
+        A Task of a name that is not there yet could be of any type. :raises ProblemError: one is named.
+        """
+        if access.agent_types is None:
+            return
+        for place, dependency in enumerate(request.depends_on):
+            try:
+                await self.find(dependency.name, access)
+            except ProblemError as error:
+                if error.problem.type is not ProblemType.NOT_FOUND:
+                    raise
+                detail = (
+                    f"{error.problem.detail}; a client that is limited to some agent types can only depend"
+                    " on Tasks of these that are there already"
+                )
+                pointer = f"/dependsOn/{place}/name"
+                raise ProblemError(
+                    ProblemType.INVALID, detail, [FieldError(detail, pointer=pointer)]
+                ) from error
 
     async def _fetch(self, name: str) -> Object:
         try:
@@ -202,12 +239,13 @@ class Tasks:
             raise problem_for(error) from error
         return found if found["metadata"]["uid"] == uid else None
 
-    def _matching(self, existing: Object, request: DispatchRequest) -> TaskRecord:
+    def _matching(self, existing: Object, request: DispatchRequest, access: Access) -> TaskRecord:
         """Return a Task made with the key of a request. :raises ProblemError: by another request."""
         name = existing["metadata"]["name"]
         named_so = request.name in (None, name) and name.startswith(request.generate_name or "")
         if not named_so or not same_request(request.spec(), existing["spec"]):
-            detail = f"this Idempotency-Key made Task {name}, from a different request"
+            shown = f"Task {name}" if access.sees(existing["spec"]["agentType"]) else "another Task"
+            detail = f"this Idempotency-Key made {shown}, from a different request"
             raise ProblemError(ProblemType.IDEMPOTENCY_KEY_REUSED, detail)
         return self._remember(existing)
 
@@ -217,9 +255,14 @@ class Tasks:
         return record
 
 
-def task_manifest(request: DispatchRequest, namespace: str, key: str | None) -> dict[str, Any]:
+def task_manifest(
+    request: DispatchRequest, namespace: str, key: str | None, access: Access
+) -> dict[str, Any]:
     """Return the Task to create. With an idempotency key, its name follows from the key."""
-    metadata: dict[str, Any] = {"labels": dict(request.labels)}
+    metadata: dict[str, Any] = {
+        "labels": dict(request.labels),
+        "annotations": {DISPATCHED_BY: access.client},
+    }
     spec = request.spec()
     prefix = request.generate_name or DEFAULT_PREFIX
     if key is not None:

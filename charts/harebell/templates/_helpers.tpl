@@ -13,6 +13,21 @@
 {{- default (printf "%s-api-keys" (include "harebell.fullname" .)) .Values.api.existingSecret }}
 {{- end }}
 
+{{- define "harebell.apiBootstrapSecret" -}}
+{{- include "harebell.fullname" . }}-api-bootstrap-key
+{{- end }}
+
+{{- /* What becomes of the first key: "made" now, with the Secret of keys; "none" is made, but the Secret is, empty;
+       "there", as text in a Secret of its own; or "gone": there is nothing to make, and nothing to show. */}}
+{{- define "harebell.apiBootstrap" -}}
+{{- if .Values.api.existingSecret }}gone
+{{- else if lookup "v1" "Secret" .Release.Namespace (include "harebell.apiKeysSecret" .) }}
+{{- ternary "there" "gone" (not (empty (lookup "v1" "Secret" .Release.Namespace (include "harebell.apiBootstrapSecret" .)))) }}
+{{- else if .Values.api.bootstrapKey.enabled }}made
+{{- else }}none
+{{- end }}
+{{- end }}
+
 {{- define "harebell.rabbitmqName" -}}
 {{- include "harebell.fullname" . }}-rabbitmq
 {{- end }}

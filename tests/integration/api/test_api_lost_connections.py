@@ -16,10 +16,10 @@ pytestmark = pytest.mark.timeout(180, func_only=True)  # bringing up a cluster t
 
 
 async def test_it_goes_on_when_the_api_server_is_back(
-    kubeconfig: Path, namespace: str, key_file: Path, kubectl: Kubectl, tmp_path: Path
+    kubeconfig: Path, namespace: str, key_folder: Path, kubectl: Kubectl, tmp_path: Path
 ) -> None:
     async with gate_before(kubeconfig, tmp_path) as (gate, through):
-        starting = running(through, namespace, key_file)
+        starting = running(through, namespace, key_folder)
         api = await asyncio.to_thread(starting.__enter__)
         try:
             await _survive(api, gate, kubectl)

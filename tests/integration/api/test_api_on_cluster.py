@@ -9,7 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.api import AUTH, KEY, Api, running
+from tests.support.keys import key, record, write
 from tests.support.kubectl import Kubectl
+from tests.support.waiting import until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -198,19 +200,22 @@ def test_lists(api: Api) -> None:
 
 
 def test_keys_rotate_while_it_runs(kubeconfig: Path, namespace: str, tmp_path: Path) -> None:
-    file = tmp_path / "keys"
-    file.write_text(KEY)
-    new = {"Authorization": "Bearer rotated-0123456789"}
-    with running(kubeconfig, namespace, file) as api:
-        assert api.http.get("/api/v1/tasks").status_code == 200
-        assert api.http.get("/api/v1/tasks", headers=new).status_code == 401
-        file.write_text("new:rotated-0123456789")
-        assert api.http.get("/api/v1/tasks").status_code == 401
-        assert api.http.get("/api/v1/tasks", headers=new).status_code == 200
+    new = key("rotated", "1")
+    folder = write(tmp_path / "keys", record(KEY))
+
+    def status(shown: str) -> int:
+        return api.http.get("/api/v1/tasks", headers={"Authorization": f"Bearer {shown}"}).status_code
+
+    with running(kubeconfig, namespace, folder) as api:
+        assert (status(KEY), status(new)) == (200, 401)
+        write(folder, record(new))
+        until("both keys to be good", lambda: (status(KEY), status(new)) == (200, 200), 10)
+        (folder / "integration").unlink()
+        until("the new key alone to be good", lambda: (status(KEY), status(new)) == (401, 200), 10)
 
 
-async def test_it_stops_in_order(kubeconfig: Path, namespace: str, key_file: Path) -> None:
-    with running(kubeconfig, namespace, key_file) as api:
+async def test_it_stops_in_order(kubeconfig: Path, namespace: str, key_folder: Path) -> None:
+    with running(kubeconfig, namespace, key_folder) as api:
         task_id = (await asyncio.to_thread(_dispatch, api)).json()["taskId"]
         async with connect(f"{api.ws}/{task_id}", additional_headers=AUTH, proxy=None) as socket:
             await socket.recv()

@@ -1,20 +1,13 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from tests.support.keys import record
 
 from harebell_api.app import Dependencies, create_app
-from harebell_api.auth import KeyRing
+from harebell_api.keyring import KeyRing
 
 from .fakes import AUTH, KEY, NAMESPACE, FakeStore
-
-
-@pytest.fixture
-def key_file(tmp_path: Path) -> Path:
-    file = tmp_path / "keys"
-    file.write_text(f"tester:{KEY}\n")
-    return file
 
 
 @pytest.fixture
@@ -23,8 +16,16 @@ def store() -> FakeStore:
 
 
 @pytest.fixture
-def parts(store: FakeStore, key_file: Path) -> Dependencies:
-    return Dependencies(NAMESPACE, store, KeyRing(key_file))
+def keys() -> KeyRing:
+    """A ring with :data:`.fakes.KEY` on it, which may do everything."""
+    ring = KeyRing(NAMESPACE)
+    ring.replace(dict([record(KEY)]))
+    return ring
+
+
+@pytest.fixture
+def parts(store: FakeStore, keys: KeyRing) -> Dependencies:
+    return Dependencies(NAMESPACE, store, keys)
 
 
 @pytest.fixture

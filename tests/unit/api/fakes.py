@@ -6,12 +6,14 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.keys import key
+
 from harebell_api.kube import Kind, Object
 from harebell_api.kube_errors import ApiServerError, ApiServerUnreachableError
 from harebell_crds.task import TaskSpec
 
 NAMESPACE = "work"
-KEY = "0123456789abcdef"
+KEY = key("tester")
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
@@ -85,6 +87,7 @@ class FakeStore:
         if name in self.tasks:
             raise ApiServerError(409, "AlreadyExists", f'tasks.harebell.dev "{name}" already exists')
         created = task(name, 100 + number, uid=uid_of(number), labels=metadata.get("labels"))
+        created["metadata"]["annotations"] = metadata.get("annotations")
         created["spec"] = TaskSpec.model_validate(manifest["spec"]).to_wire()
         self.tasks[name] = created
         return deepcopy(created)

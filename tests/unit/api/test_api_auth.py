@@ -1,76 +1,20 @@
-import logging
-import os
-from pathlib import Path
+import asyncio
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+from tests.support.keys import key, record
 
 from harebell_api.app import Dependencies, create_app
-from harebell_api.auth import KeyFileError, KeyRing, parse_keys
+from harebell_api.auth import AuthMiddleware, Door
+from harebell_api.keyring import KeyRing
+from harebell_api.records import task_record
 
 from .fakes import KEY, FakeStore, task
 
-OTHER = "fedcba9876543210"
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        (KEY, ["line-1"]),
-        (f"ci:{KEY}\n\n# a comment\n{OTHER}\n", ["ci", "line-4"]),
-        (f"ci:{KEY}\nci:{OTHER}", ["ci", "ci"]),
-        (f"  ci: {KEY}  \r\n", ["ci"]),
-        (f"{KEY}:{OTHER}", [KEY]),
-    ],
-)
-def test_key_files(text: str, names: list[str]) -> None:
-    assert [key.name for key in parse_keys(text)] == names
-
-
-@pytest.mark.parametrize(
-    "text", ["", "\n# nothing\n", "short", "ci:short", f"{KEY}\nshort", "ci:", "a key with spaces", "k" * 15]
-)
-def test_unusable_key_files(text: str) -> None:
-    with pytest.raises(KeyFileError) as caught:
-        parse_keys(text)
-    assert "short" not in str(caught.value)
-
-
-def test_start_up_needs_the_file(tmp_path: Path) -> None:
-    with pytest.raises(KeyFileError, match="key file"):
-        KeyRing(tmp_path / "missing")
-
-
-def test_rotation(key_file: Path) -> None:
-    keys = KeyRing(key_file)
-    assert (keys.owner(KEY), keys.owner(OTHER)) == ("tester", None)
-    _replace(key_file, f"tester:{KEY}\nnew:{OTHER}\n")
-    assert (keys.owner(KEY), keys.owner(OTHER)) == ("tester", "new")
-    _replace(key_file, f"new:{OTHER}\n")
-    assert (keys.owner(KEY), keys.owner(OTHER)) == (None, "new")
-
-
-@pytest.mark.parametrize("content", ["", "short", None])
-def test_a_file_that_became_unusable_changes_nothing(
-    key_file: Path, content: str | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    keys = KeyRing(key_file)
-    if content is None:
-        key_file.unlink()
-    else:
-        _replace(key_file, content)
-    with caplog.at_level(logging.ERROR):
-        assert keys.owner(KEY) == "tester"
-    assert "old keys stay valid" in caplog.text
-    _replace(key_file, f"new:{OTHER}\n")
-    assert (keys.owner(KEY), keys.owner(OTHER)) == (None, "new")
-
-
-def _replace(file: Path, content: str) -> None:
-    """Replace the file as Kubernetes does: a new one in its place."""
-    new = file.with_suffix(".new")
-    new.write_text(content)
-    os.replace(new, file)  # noqa: PTH105
+OTHER = key("other")
 
 
 @pytest.fixture
@@ -154,3 +98,92 @@ def test_a_browser_gives_its_key_as_a_subprotocol(stranger: TestClient, store: F
 def test_a_subprotocol_is_no_key_for_a_request(stranger: TestClient) -> None:
     headers = {"Sec-WebSocket-Protocol": f"harebell.v1, bearer.{KEY}"}
     assert stranger.get("/api/v1/tasks", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("members", "status", "detail"),
+    [
+        ({"revoked": True}, 401, "API key tester was revoked"),
+        ({"namespaces": ["other"]}, 403, "API key tester is not for namespace work, which is served here"),
+    ],
+)
+def test_a_key_that_is_not_good_here(
+    stranger: TestClient, keys: KeyRing, members: dict[str, Any], status: int, detail: str
+) -> None:
+    keys.replace(dict([record(KEY, **members)]))
+    answer = stranger.get("/api/v1/tasks", headers={"Authorization": f"Bearer {KEY}"})
+    assert (answer.status_code, answer.json()["detail"]) == (status, detail)
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        ([], "API key tester was removed"),
+        ([record(KEY, revoked=True)], "API key tester was revoked"),
+        ([record(KEY, agent_types=["infra"])], "API key tester was changed"),
+    ],
+)
+def test_an_open_websocket_ends_with_its_key(
+    client: TestClient, parts: Dependencies, after: list[tuple[str, bytes]], reason: str
+) -> None:
+    parts.task_cache.replace([task_record(task("t", 1, phase="Queued"))], 1)
+    with client.websocket_connect("/api/v1/ws/t") as socket:
+        socket.receive_json()
+
+        async def change() -> None:
+            assert parts.keys is not None
+            parts.keys.replace(dict(after))
+
+        assert client.portal is not None
+        client.portal.call(change)
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+    assert (closed.value.code, closed.value.reason) == (4401, reason)
+    assert parts.metrics.registry.get_sample_value("harebell_api_websockets") == 0
+    assert parts.task_cache._subscriptions == {}
+
+
+async def test_an_answer_that_goes_on_ends_with_its_key(keys: KeyRing) -> None:
+    shown: asyncio.Queue[Message] = asyncio.Queue()
+    cancelled = asyncio.Event()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async def receive() -> Message:
+        return await asyncio.Queue[Message]().get()
+
+    headers = [(b"authorization", f"Bearer {KEY}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    answering = asyncio.ensure_future(AuthMiddleware(stream, Door(keys), [])(scope, receive, shown.put))
+    async with asyncio.timeout(5):
+        assert [(await shown.get())["type"] for _ in range(2)][-1] == "http.response.body"
+        keys.replace(dict([record(KEY, revoked=True)]))
+        await answering
+    assert shown.get_nowait() == {"type": "http.response.body", "body": b"", "more_body": False}
+    assert cancelled.is_set()
+
+
+async def test_who_stops_the_server_stops_an_answer_that_goes_on(keys: KeyRing) -> None:
+    begun = asyncio.Event()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def nothing(*_: Any) -> Any: ...
+
+    headers = [(b"authorization", f"Bearer {KEY}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    answering = asyncio.ensure_future(AuthMiddleware(stream, Door(keys), [])(scope, nothing, nothing))
+    async with asyncio.timeout(5):
+        await begun.wait()
+        answering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answering

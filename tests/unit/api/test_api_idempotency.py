@@ -4,6 +4,7 @@ import pytest
 
 from harebell_api.idempotency import IdempotencyKeyError, hash_key, parse_key, same_request
 from harebell_api.models import DispatchRequest
+from harebell_api.permissions import Access
 from harebell_api.tasks import task_manifest
 
 
@@ -66,6 +67,6 @@ def test_same_request(asked: dict[str, Any], stored: dict[str, Any], same: bool)
 )
 def test_names(names: dict[str, Any], key: str | None, metadata: dict[str, Any]) -> None:
     request = DispatchRequest.model_validate({**BASE, **names})
-    manifest = task_manifest(request, "ns", key)
-    assert manifest["metadata"] == metadata
+    manifest = task_manifest(request, "ns", key, Access("ci", frozenset()))
+    assert manifest["metadata"] == {**metadata, "annotations": {"harebell.dev/dispatched-by": "ci"}}
     assert manifest["spec"].get("idempotencyKey") == key

@@ -71,6 +71,8 @@ def test_metrics(client: TestClient, parts: Dependencies) -> None:
         'harebell_api_cache_fresh{kind="agents"} 1.0',
         'harebell_api_cache_fresh{kind="tasks"} 0.0',
         "harebell_api_websockets 0.0",
+        "harebell_api_keys_usable 1.0",
+        "harebell_api_keys_fresh 1.0",
     ):
         assert line in text.splitlines()
 

@@ -113,7 +113,7 @@ def test_places_follow_what_happens() -> None:
     world.cache.replace([queued("d", 0, 8)], 9)
     assert world.position("d") == 1
     world.cache.replace([], 20)
-    assert world.queues.overview() == []
+    assert world.queues.overview(lambda _: True) == []
 
 
 @given(
@@ -221,7 +221,7 @@ def test_the_overview() -> None:
     world.put(queued("w1", 5), queued("w2", 2, priority="low"), queued("w3", 3, priority="low"))
     world.put(running("r", 0), queued("x", 0, agentType="nobody"))
     world.now += timedelta(seconds=12)
-    infra, nobody, text = world.queues.overview()
+    infra, nobody, text = world.queues.overview(lambda _: True)
     assert text == {
         "agentType": "text",
         "waiting": {"critical": 0, "high": 0, "normal": 1, "low": 2, "background": 0},

@@ -5,12 +5,12 @@ import pytest
 
 from harebell_api.settings import Settings, SettingsError
 
-NEEDED = {"HAREBELL_API_KEY_FILE": "/keys", "HAREBELL_NAMESPACE": "work"}
+NEEDED = {"HAREBELL_API_KEY_SECRET": "keys", "HAREBELL_NAMESPACE": "work"}
 
 
 def test_defaults(tmp_path: Path) -> None:
     found = Settings.from_environment(NEEDED, tmp_path / "none")
-    assert found == Settings("work", Path("/keys"), "0.0.0.0", 8080, logging.INFO)
+    assert found == Settings("work", "keys", None, None, "0.0.0.0", 8080, logging.INFO)
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,18 @@ def test_defaults(tmp_path: Path) -> None:
 def test_namespace(tmp_path: Path, environment: dict[str, str], namespace: str) -> None:
     file = tmp_path / "namespace"
     file.write_text("from-file\n")
-    given = {"HAREBELL_API_KEY_FILE": "/keys", **environment}
+    given = {"HAREBELL_API_KEY_SECRET": "keys", **environment}
     assert Settings.from_environment(given, file).namespace == namespace
 
 
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
-        ({"HAREBELL_API_KEY_FILE": ""}, "HAREBELL_API_KEY_FILE"),
+        ({"HAREBELL_API_KEY_SECRET": ""}, "HAREBELL_API_KEY_SECRET"),
+        ({"HAREBELL_API_KEY_SECRET": "", "HAREBELL_API_KEY_FILE": "/keys"}, "nobody could be let in"),
+        ({"HAREBELL_API_KEY_SECRET": "", "HAREBELL_KUBERNETES_TOKENS": "false"}, "nobody could be let in"),
+        ({"HAREBELL_API_KEY_DIR": "/keys"}, "not both"),
+        ({"HAREBELL_KUBERNETES_TOKENS": "yes"}, "HAREBELL_KUBERNETES_TOKENS"),
         ({"HAREBELL_NAMESPACE": ""}, "HAREBELL_NAMESPACE"),
         ({"HAREBELL_PORT": "http"}, "HAREBELL_PORT"),
         ({"HAREBELL_PORT": "65536"}, "HAREBELL_PORT"),
@@ -49,6 +53,23 @@ def test_an_error_names_the_setting(tmp_path: Path, changed: dict[str, str], wor
         Settings.from_environment({**NEEDED, **changed}, tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("environment", "secret", "folder", "audience"),
+    [
+        ({"HAREBELL_API_KEY_SECRET": "s"}, "s", None, None),
+        ({"HAREBELL_API_KEY_DIR": "/keys"}, None, Path("/keys"), None),
+        ({"HAREBELL_KUBERNETES_TOKENS": "true"}, None, None, "harebell"),
+        ({"HAREBELL_KUBERNETES_TOKENS": "True", "HAREBELL_TOKEN_AUDIENCE": "bell"}, None, None, "bell"),
+        ({"HAREBELL_API_KEY_SECRET": "s", "HAREBELL_TOKEN_AUDIENCE": "bell"}, "s", None, None),
+    ],
+)
+def test_who_is_let_in(
+    environment: dict[str, str], secret: str | None, folder: Path | None, audience: str | None
+) -> None:
+    found = Settings.from_environment({"HAREBELL_NAMESPACE": "work", **environment})
+    assert (found.key_secret, found.key_folder, found.token_audience) == (secret, folder, audience)
+
+
 @pytest.mark.parametrize("level", ["DEBUG", "debug", "Debug"])
 def test_level_in_any_case(tmp_path: Path, level: str) -> None:
     given = {**NEEDED, "HAREBELL_LOG_LEVEL": level}
@@ -57,10 +78,10 @@ def test_level_in_any_case(tmp_path: Path, level: str) -> None:
 
 def test_where_the_archive_is(tmp_path: Path) -> None:
     assert Settings.from_environment(NEEDED).archive is None
-    literal = Settings.from_environment({**NEEDED, "HAREBELL_ARCHIVE_URL": "postgresql://u:secret@h/d"})
+    literal = Settings.from_environment({**NEEDED, "HAREBELL_ARCHIVE_URL": "postgresql://u:hunter2@h/d"})
     assert literal.archive is not None
-    assert literal.archive.url() == "postgresql://u:secret@h/d"
-    assert "secret" not in repr(literal)
+    assert literal.archive.url() == "postgresql://u:hunter2@h/d"
+    assert "hunter2" not in repr(literal)
     file = tmp_path / "url"
     of_file = Settings.from_environment({**NEEDED, "HAREBELL_ARCHIVE_URL_FILE": str(file)})
     assert of_file.archive is not None

@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from harebell_api.app import Dependencies
 from harebell_api.kube_errors import ApiServerUnreachableError
 from harebell_api.metrics import Metrics
+from harebell_api.permissions import Access, Scope, grant
 from harebell_api.records import TaskRecord, task_record
 from harebell_api.stream import Streams
 from harebell_api.tasks import Tasks
@@ -148,7 +149,9 @@ class Peer:
             "server": ("test", 80),
             "extensions": {"websocket.http.response": {}},
         }
-        return WebSocket(scope, self.incoming.get, self.send)
+        socket = WebSocket(scope, self.incoming.get, self.send)
+        grant(socket, Access("ci", frozenset(Scope)))
+        return socket
 
 
 def _streams(parts: Dependencies, **limits: Any) -> Streams:
@@ -189,7 +192,7 @@ async def test_there_is_a_limit_on_websockets(parts: Dependencies) -> None:
 
 
 async def test_a_failure_is_not_hidden(parts: Dependencies, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(self: Tasks, task_id: str) -> TaskRecord:
+    async def fail(self: Tasks, task_id: str, access: Access) -> TaskRecord:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(Tasks, "find", fail)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from harebell_api.cache import Cache
 from harebell_api.models import AgentList, AgentQuery
 from harebell_api.openapi import problems
+from harebell_api.permissions import Client, Scope, needs
 from harebell_api.queries import agents_by_name
 from harebell_api.records import AgentRecord
 
@@ -24,10 +25,12 @@ def agent_routes(agents: Cache[AgentRecord]) -> APIRouter:
         summary="List agents with their resources",
         response_model=AgentList,
         responses=problems(422),
+        dependencies=[needs(Scope.READ)],
     )
-    async def list_agents(query: Annotated[AgentQuery, Query()]) -> Response:
+    async def list_agents(query: Annotated[AgentQuery, Query()], client: Client) -> Response:
         statuses = [status.value for status in query.status]
-        found = agents_by_name(agents.values(), frozenset(query.agent_type), statuses)
+        seen = (agent for agent in agents.values() if client.sees(agent.agent_type))
+        found = agents_by_name(seen, frozenset(query.agent_type), statuses)
         return json_answer(page_body(agent.body for agent in found))
 
     return router

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from harebell_api.models import QueueList
 from harebell_api.openapi import problems
+from harebell_api.permissions import Client, Scope, needs
 from harebell_api.queues import Queues
 
 from .answers import json_answer
@@ -21,8 +22,9 @@ def queue_routes(queues: Queues) -> APIRouter:
         summary="Show what waits for agents of each type, and who is there to take it",
         response_model=QueueList,
         responses=problems(),
+        dependencies=[needs(Scope.READ)],
     )
-    async def list_queues() -> Response:
-        return json_answer(to_json({"items": queues.overview()}))
+    async def list_queues(client: Client) -> Response:
+        return json_answer(to_json({"items": queues.overview(client.sees)}))
 
     return router

@@ -1,10 +1,12 @@
 """Doing dead-lettered work again."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from harebell_api.audit import note_tasks
 from harebell_api.models import ReplayList, ReplayRequest, ReplayResult, TaskDocument
 from harebell_api.openapi import problems
+from harebell_api.permissions import Access, Client, Scope, needs
 from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import TaskFilter, newest
 from harebell_api.selector import parse_selector
@@ -17,7 +19,7 @@ from .tasks import TaskId
 
 def replay_routes(tasks: Tasks) -> APIRouter:
     """Return the routes of replays."""
-    router = APIRouter(prefix="/api/v1", tags=["tasks"])
+    router = APIRouter(prefix="/api/v1", tags=["tasks"], dependencies=[needs(Scope.DISPATCH)])
 
     @router.post(
         "/replay/{task_id}",
@@ -25,10 +27,11 @@ def replay_routes(tasks: Tasks) -> APIRouter:
         summary="Do an unsuccessful Task again, as a new Task; asking twice makes one",
         status_code=202,
         response_model=TaskDocument,
-        responses={202: {"description": "The new Task."}, **problems(403, 404, 409, 422, 503)},
+        responses={202: {"description": "The new Task."}, **problems(404, 409, 422, 503)},
     )
-    async def replay(task_id: TaskId) -> Response:
-        made = await tasks.replay(task_id)
+    async def replay(asked: Request, task_id: TaskId, client: Client) -> Response:
+        made = await tasks.replay(task_id, client)
+        note_tasks(asked, task_id, made.task.name)
         return json_answer(made.task.body, 202, {"Location": f"/api/v1/status/{made.task.name}"})
 
     @router.post(
@@ -39,25 +42,26 @@ def replay_routes(tasks: Tasks) -> APIRouter:
         response_model=ReplayList,
         responses={202: {"description": "What became of each."}, **problems(400, 415, 422)},
     )
-    async def replay_selected(request: ReplayRequest) -> Response:
+    async def replay_selected(asked: Request, request: ReplayRequest, client: Client) -> Response:
         results = []
-        for task in newest(tasks.cache.values(), _filter(request), request.limit, None)[0]:
-            results.append(await _replayed(tasks, task.name))
+        for task in newest(tasks.cache.values(), _filter(request, client), request.limit, None)[0]:
+            results.append(await _replayed(tasks, task.name, client))
+        note_tasks(asked, *(done.replayed_as for done in results if done.replayed_as))
         return json_answer(ReplayList(items=results).model_dump_json(by_alias=True).encode(), 202)
 
     return router
 
 
-async def _replayed(tasks: Tasks, name: str) -> ReplayResult:
+async def _replayed(tasks: Tasks, name: str, client: Access) -> ReplayResult:
     """Replay one of many: its problem is its own."""
     try:
-        made = await tasks.replay(name)
+        made = await tasks.replay(name, client)
     except ProblemError as error:
         return ReplayResult(task_id=name, replayed_as=None, problem=error.problem.detail)
     return ReplayResult(task_id=name, replayed_as=made.task.name, problem=None)
 
 
-def _filter(request: ReplayRequest) -> TaskFilter:
+def _filter(request: ReplayRequest, client: Access) -> TaskFilter:
     try:
         labels = parse_selector(request.label_selector)
     except ValueError as error:
@@ -69,4 +73,5 @@ def _filter(request: ReplayRequest) -> TaskFilter:
         agent_types=frozenset(request.agent_types),
         priorities=frozenset(),
         labels=labels,
+        seen=client.agent_types,
     )

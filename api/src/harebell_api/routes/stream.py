@@ -3,13 +3,14 @@
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
+from harebell_api.permissions import Scope, needs
 from harebell_api.problems import FieldError, Problem, ProblemType
 from harebell_api.stream import Streams
 
 
 def stream_routes(streams: Streams) -> APIRouter:
     """Return the routes of the WebSocket."""
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix="/api/v1", dependencies=[needs(Scope.READ)])
 
     @router.websocket("/ws")
     async def by_query(socket: WebSocket) -> None:

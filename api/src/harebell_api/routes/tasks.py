@@ -1,11 +1,13 @@
 """Dispatch, status, list, change of priority and cancel."""
 
+import json
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Header, Path, Query
+from fastapi import APIRouter, Body, Header, Path, Query, Request
 from starlette.responses import Response
 
 from harebell_api.archive import Archive
+from harebell_api.audit import note_tasks
 from harebell_api.idempotency import IdempotencyKeyError, parse_key
 from harebell_api.models import (
     CancelRequest,
@@ -17,6 +19,7 @@ from harebell_api.models import (
     TaskStatusDocument,
 )
 from harebell_api.openapi import problems
+from harebell_api.permissions import Access, Client, Scope, needs
 from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import CursorError, TaskFilter, decode_cursor, encode_cursor, newest
 from harebell_api.queues import Queues
@@ -55,11 +58,18 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         response_model=TaskDocument,
         responses={
             202: {"description": "The Task.", "headers": {**_LOCATION, **_REPLAYED}},
-            **problems(400, 403, 409, 413, 415, 422, 503),
+            **problems(400, 409, 413, 415, 422, 503),
         },
+        dependencies=[needs(Scope.DISPATCH)],
     )
-    async def dispatch(request: DispatchRequest, idempotency_key: IdempotencyKey = None) -> Response:
-        made = await tasks.dispatch(request, _key(idempotency_key))
+    async def dispatch(
+        asked: Request,
+        request: DispatchRequest,
+        client: Client,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
+        made = await tasks.dispatch(request, _key(idempotency_key), client)
+        note_tasks(asked, made.task.name)
         headers = {"Location": f"/api/v1/status/{made.task.name}"}
         if made.replayed:
             headers["Idempotent-Replayed"] = "true"
@@ -71,15 +81,16 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         summary="Read the status of a Task",
         response_model=TaskStatusDocument,
         responses=problems(404, 503),
+        dependencies=[needs(Scope.READ)],
     )
-    async def status(task_id: TaskId) -> Response:
+    async def status(task_id: TaskId, client: Client) -> Response:
         try:
-            task = await tasks.find(task_id)
+            task = await tasks.find(task_id, client)
         except ProblemError as problem:
             if archive is None or problem.problem.type is not ProblemType.NOT_FOUND or not is_id(task_id):
                 raise
             found = await archive.find(tasks.namespace, task_id, is_uid=is_uid(task_id))
-            if found is None:
+            if found is None or not _seen(found, client):
                 raise
             return json_answer(found)
         return json_answer(with_member(task.body, "queue", queues.place(task)))
@@ -90,9 +101,10 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         summary="List Tasks, newest first",
         response_model=TaskPage,
         responses=problems(400, 422),
+        dependencies=[needs(Scope.READ)],
     )
-    async def list_tasks(query: Annotated[TaskQuery, Query()]) -> Response:
-        wanted = _filter(query)
+    async def list_tasks(query: Annotated[TaskQuery, Query()], client: Client) -> Response:
+        wanted = _filter(query, client)
         try:
             after = decode_cursor(query.cursor) if query.cursor is not None else None
         except CursorError as error:
@@ -108,10 +120,11 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         operation_id="prioritizeTask",
         summary="Change the priority of a waiting Task",
         response_model=TaskDocument,
-        responses=problems(400, 403, 404, 409, 415, 422, 503),
+        responses=problems(400, 404, 409, 415, 422, 503),
+        dependencies=[needs(Scope.CANCEL)],
     )
-    async def prioritize(task_id: TaskId, request: PriorityRequest) -> Response:
-        return json_answer((await tasks.prioritize(task_id, request.priority)).body)
+    async def prioritize(task_id: TaskId, request: PriorityRequest, client: Client) -> Response:
+        return json_answer((await tasks.prioritize(task_id, request.priority, client)).body)
 
     @router.post(
         "/cancel/{task_id}",
@@ -119,12 +132,19 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         summary="Cancel a Task",
         status_code=202,
         response_model=TaskDocument,
-        responses={202: {"description": "The Task."}, **problems(400, 403, 404, 409, 415, 422, 503)},
+        responses={202: {"description": "The Task."}, **problems(400, 404, 409, 415, 422, 503)},
+        dependencies=[needs(Scope.CANCEL)],
     )
-    async def cancel(task_id: TaskId, request: Annotated[CancelRequest | None, Body()] = None) -> Response:
-        return json_answer((await tasks.cancel(task_id, (request or CancelRequest()).mode)).body, 202)
+    async def cancel(
+        task_id: TaskId, client: Client, request: Annotated[CancelRequest | None, Body()] = None
+    ) -> Response:
+        return json_answer((await tasks.cancel(task_id, (request or CancelRequest()).mode, client)).body, 202)
 
     return router
+
+
+def _seen(document: bytes, client: Access) -> bool:
+    return client.agent_types is None or client.sees(json.loads(document)["agentType"])
 
 
 def _key(header: str | None) -> str | None:
@@ -140,7 +160,7 @@ def _key(header: str | None) -> str | None:
         ) from error
 
 
-def _filter(query: TaskQuery) -> TaskFilter:
+def _filter(query: TaskQuery, client: Access) -> TaskFilter:
     try:
         labels = parse_selector(query.label_selector)
     except ValueError as error:
@@ -152,4 +172,5 @@ def _filter(query: TaskQuery) -> TaskFilter:
         agent_types=frozenset(query.agent_type),
         priorities=frozenset(priority.value for priority in query.priority),
         labels=labels,
+        seen=client.agent_types,
     )

@@ -1,0 +1,306 @@
+"""Which routes want which scope, and what does not exist for a client of some agent types."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+from tests.support.keys import key, record
+
+from harebell_api import openapi
+from harebell_api.app import Dependencies, create_app
+from harebell_api.keyring import KeyRing
+from harebell_api.permissions import Needs, Scope, needs
+from harebell_api.records import agent_record, task_record
+from harebell_api.routes import probes
+
+from .fakes import FakeStore, agent, task, uid_of
+from .test_api_history import FakeArchive
+
+FOR_EVERY_CLIENT = frozenset({openapi.PATH})
+"""What the API is, which everybody may know who is let in."""
+KEYS = {scope: key(scope.value) for scope in Scope}
+NONE_OF_THEM = key("stranger")
+TEXT = key("text")
+
+ROUTES = {
+    "/api/v1/dispatch": Scope.DISPATCH,
+    "/api/v1/status/{task_id}": Scope.READ,
+    "/api/v1/tasks": Scope.READ,
+    "/api/v1/tasks/{task_id}": Scope.CANCEL,
+    "/api/v1/cancel/{task_id}": Scope.CANCEL,
+    "/api/v1/queues": Scope.READ,
+    "/api/v1/replay/{task_id}": Scope.DISPATCH,
+    "/api/v1/replay": Scope.DISPATCH,
+    "/api/v1/agents": Scope.READ,
+    "/api/v1/ws": Scope.READ,
+    "/api/v1/ws/{task_id}": Scope.READ,
+}
+
+
+def scopes_by_path(app: FastAPI) -> dict[str, set[Scope]]:
+    """What each route asks for that is not for everybody. A mount is one that asks for nothing."""
+    return {
+        route.path or "?": {
+            each.call.scope for each in dependant.dependencies if isinstance(each.call, Needs)
+        }
+        if (dependant := getattr(route, "dependant", None))
+        else set()
+        for route in iter_route_contexts(app.routes)
+        if route.path not in probes.PATHS | FOR_EVERY_CLIENT
+    }
+
+
+def unprotected(app: FastAPI) -> list[str]:
+    """The paths that anybody may use who is let in, though they are not meant for everybody."""
+    return [path for path, scopes in scopes_by_path(app).items() if not scopes]
+
+
+def test_every_route_says_which_scope_it_wants(parts: Dependencies) -> None:
+    app = create_app(parts)
+    assert unprotected(app) == []
+    assert scopes_by_path(app) == {path: {scope} for path, scope in ROUTES.items()}
+
+
+@pytest.mark.parametrize("how", ["route", "websocket", "mount", "plain"])
+def test_a_route_without_a_scope_is_found(parts: Dependencies, how: str) -> None:
+    app, router = create_app(parts), APIRouter()
+
+    async def forgotten(_: Request) -> Response:
+        return Response()
+
+    match how:
+        case "route":
+            router.get("/forgotten")(forgotten)
+            app.include_router(router)
+        case "websocket":
+            router.websocket("/forgotten")(forgotten)
+            app.include_router(router)
+        case "mount":
+            app.mount("/forgotten", FastAPI(openapi_url="/forgotten", docs_url=None, redoc_url=None))
+        case _:
+            app.add_route("/forgotten", forgotten)
+    assert unprotected(app) == ["/forgotten"]
+    protected = APIRouter(dependencies=[needs(Scope.READ)])
+    protected.get("/remembered")(forgotten)
+    app.include_router(protected)
+    assert unprotected(app) == ["/forgotten"]
+
+
+@pytest.fixture
+def keys(keys: KeyRing) -> KeyRing:
+    keys.replace(
+        dict(
+            [
+                *(record(each, scope) for scope, each in KEYS.items()),
+                record(TEXT, Scope.READ, Scope.DISPATCH, Scope.CANCEL, agent_types=["text"]),
+            ]
+        )
+    )
+    return keys
+
+
+Ask = Callable[..., httpx2.Response]
+
+
+@pytest.fixture
+def ask(parts: Dependencies) -> Ask:
+    asking = TestClient(create_app(parts))
+
+    def ask(shown: str, method: str, path: str, body: Any = None) -> httpx2.Response:
+        return asking.request(method, path, json=body, headers={"Authorization": f"Bearer {shown}"})
+
+    return ask
+
+
+REQUESTS: list[tuple[Scope, str, str, Any, int]] = [
+    (Scope.READ, "GET", "/api/v1/status/t", None, 200),
+    (Scope.READ, "GET", "/api/v1/tasks", None, 200),
+    (Scope.READ, "GET", "/api/v1/agents", None, 200),
+    (Scope.READ, "GET", "/api/v1/queues", None, 200),
+    (Scope.DISPATCH, "POST", "/api/v1/dispatch", {"agentType": "text", "action": "echo"}, 202),
+    (Scope.DISPATCH, "POST", "/api/v1/replay/dead", None, 202),
+    (Scope.DISPATCH, "POST", "/api/v1/replay", {}, 202),
+    (Scope.CANCEL, "PATCH", "/api/v1/tasks/t", {"priority": "high"}, 200),
+    (Scope.CANCEL, "POST", "/api/v1/cancel/t", None, 202),
+]
+
+
+@pytest.mark.parametrize(("scope", "method", "path", "body", "status"), REQUESTS)
+def test_one_scope_does_not_include_another(
+    ask: Ask, store: FakeStore, scope: Scope, method: str, path: str, body: Any, status: int
+) -> None:
+    store.add(task("t"), task("dead", phase="DeadLettered"))
+    for other in set(Scope) - {scope, Scope.ADMIN}:
+        refused = ask(KEYS[other], method, path, body)
+        assert refused.status_code == 403, other
+        assert refused.json()["type"].endswith("/scope-needed")
+        assert refused.json()["detail"] == f"{other.value} has not the scope {scope.value}"
+        assert refused.headers["WWW-Authenticate"].endswith(f'scope="{scope.value}"')
+    assert store.calls == []
+    for one in (scope, Scope.ADMIN):
+        assert ask(KEYS[one], method, path, body).status_code == status
+
+
+@pytest.mark.parametrize("scope", [Scope.DISPATCH, Scope.CANCEL])
+def test_a_websocket_is_refused_without_the_scope(parts: Dependencies, scope: Scope) -> None:
+    stranger = TestClient(create_app(parts), headers={"Authorization": f"Bearer {KEYS[scope]}"})
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        stranger.websocket_connect("/api/v1/ws/t"),
+    ):
+        pass
+    assert refused.value.status_code == 403
+    assert refused.value.headers["content-type"] == "application/problem+json"
+    assert refused.value.json()["type"].endswith("/scope-needed")
+
+
+def test_everybody_who_is_let_in_may_know_what_there_is(ask: Ask) -> None:
+    assert {ask(each, "GET", openapi.PATH).status_code for each in KEYS.values()} == {200}
+    assert ask(NONE_OF_THEM, "GET", openapi.PATH).status_code == 401
+
+
+# ---- agent types -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mixed(parts: Dependencies, store: FakeStore) -> FakeStore:
+    """Tasks and agents of two types, in the cache and in the cluster; TEXT has to do with one."""
+    infra = {"agentType": "infra"}
+    store.add(
+        task("ours", phase="Queued", uid=uid_of(1)), task("theirs", phase="Queued", uid=uid_of(2), spec=infra)
+    )
+    store.add(task("dead", phase="DeadLettered", uid=uid_of(3), version=2))
+    store.add(task("their-dead", phase="DeadLettered", uid=uid_of(4), version=3, spec=infra))
+    parts.task_cache.replace([task_record(each) for each in store.tasks.values()], 10)
+    parts.agent_cache.replace(
+        [agent_record(agent("a", status={"phase": "Online"})), agent_record(agent("b", type="infra"))], 1
+    )
+    return store
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/v1/status/{}", None),
+        ("PATCH", "/api/v1/tasks/{}", {"priority": "high"}),
+        ("POST", "/api/v1/cancel/{}", None),
+        ("POST", "/api/v1/replay/{}", None),
+    ],
+)
+@pytest.mark.parametrize(("name", "uid"), [("theirs", uid_of(2)), ("their-dead", uid_of(4))])
+def test_a_task_of_another_type_does_not_exist(
+    ask: Ask, mixed: FakeStore, method: str, path: str, body: Any, name: str, uid: str
+) -> None:
+    absent = ask(TEXT, method, path.format("nothing"), body)
+    for named in (name, uid):
+        answer = ask(TEXT, method, path.format(named), body)
+        assert answer.status_code == 404
+        expected = {
+            k: v.replace("nothing", named) if isinstance(v, str) else v for k, v in absent.json().items()
+        }
+        assert answer.json() == expected
+    assert {call for call in mixed.calls if call != "read"} == set()
+
+
+def test_a_task_of_another_type_does_not_exist_in_the_cluster_either(ask: Ask, store: FakeStore) -> None:
+    store.add(task("unseen", spec={"agentType": "infra"}))
+    assert ask(TEXT, "GET", "/api/v1/status/unseen").status_code == 404
+
+
+def test_lists_hold_what_exists(ask: Ask, mixed: FakeStore) -> None:
+    def names(path: str) -> list[str]:
+        return [item["name"] for item in ask(TEXT, "GET", path).json()["items"]]
+
+    assert sorted(names("/api/v1/tasks")) == ["dead", "ours"]
+    assert names("/api/v1/tasks?agent_type=infra") == []
+    assert names("/api/v1/agents") == ["a"]
+    assert names("/api/v1/agents?agent_type=infra&agent_type=text") == ["a"]
+    queues = ask(TEXT, "GET", "/api/v1/queues").json()["items"]
+    assert [queue["agentType"] for queue in queues] == ["text"]
+    everything = ask(KEYS[Scope.READ], "GET", "/api/v1/queues").json()["items"]
+    assert [queue["agentType"] for queue in everything] == ["infra", "text"]
+
+
+def test_pages_go_on_over_what_does_not_exist(ask: Ask, mixed: FakeStore) -> None:
+    first = ask(TEXT, "GET", "/api/v1/tasks?limit=1").json()
+    second = ask(TEXT, "GET", f"/api/v1/tasks?limit=1&cursor={first['nextCursor']}").json()
+    assert sorted(item["name"] for page in (first, second) for item in page["items"]) == ["dead", "ours"]
+    assert second["nextCursor"] is None
+
+
+def test_work_for_another_type_is_refused(ask: Ask, mixed: FakeStore) -> None:
+    answer = ask(TEXT, "POST", "/api/v1/dispatch", {"agentType": "infra", "action": "deploy"})
+    assert answer.status_code == 403
+    assert answer.json()["type"].endswith("/scope-needed")
+    assert answer.json()["errors"] == [
+        {"pointer": "/agentType", "detail": "text has nothing to do with agentType infra"}
+    ]
+    assert mixed.calls == []
+    assert ask(TEXT, "POST", "/api/v1/dispatch", {"agentType": "text", "action": "echo"}).status_code == 202
+
+
+def test_many_replays_are_of_what_exists(ask: Ask, mixed: FakeStore) -> None:
+    done = ask(TEXT, "POST", "/api/v1/replay", {}).json()["items"]
+    assert [item["taskId"] for item in done] == ["dead"]
+    assert ask(TEXT, "POST", "/api/v1/replay", {"agentTypes": ["infra"]}).json()["items"] == []
+
+
+@pytest.mark.parametrize(("named", "status"), [("ours", 202), ("theirs", 422), ("nothing", 422)])
+def test_results_of_another_type_cannot_be_had_by_depending_on_them(
+    ask: Ask, mixed: FakeStore, named: str, status: int
+) -> None:
+    body = {"agentType": "text", "action": "echo", "dependsOn": [{"name": "ours"}, {"name": named}][-1:]}
+    answer = ask(TEXT, "POST", "/api/v1/dispatch", body)
+    assert answer.status_code == status
+    if status == 422:
+        assert answer.json()["errors"][0]["pointer"] == "/dependsOn/0/name"
+        assert f"there is no Task {named}" in answer.json()["detail"]
+    # Who has to do with every type may name a Task that is made later.
+    assert ask(KEYS[Scope.DISPATCH], "POST", "/api/v1/dispatch", body).status_code == 202
+
+
+def test_an_idempotency_key_does_not_name_a_task_of_another_type(
+    parts: Dependencies, mixed: FakeStore
+) -> None:
+    client = TestClient(create_app(parts))
+    body = {"agentType": "infra", "action": "deploy"}
+    header = {"Idempotency-Key": "k"}
+    made = client.post(
+        "/api/v1/dispatch", json=body, headers={"Authorization": f"Bearer {KEYS[Scope.DISPATCH]}", **header}
+    )
+    ours = {**body, "agentType": "text"}
+    answer = client.post("/api/v1/dispatch", json=ours, headers={"Authorization": f"Bearer {TEXT}", **header})
+    assert answer.status_code == 422
+    assert made.json()["name"] not in json.dumps(answer.json())
+    assert "another Task" in answer.json()["detail"]
+
+
+def test_the_archive_does_not_tell_either(parts: Dependencies) -> None:
+    class Archive(FakeArchive):
+        async def find(self, namespace: str, task_id: str, *, is_uid: bool) -> bytes | None:
+            return json.dumps({"agentType": task_id}).encode()
+
+    given = Dependencies(parts.namespace, parts.store, parts.keys, Archive())
+    asking = TestClient(create_app(given), headers={"Authorization": f"Bearer {TEXT}"})
+    assert asking.get("/api/v1/status/text").status_code == 200
+    assert asking.get("/api/v1/status/infra").status_code == 404
+
+
+def test_a_websocket_of_a_task_that_does_not_exist(parts: Dependencies, mixed: FakeStore) -> None:
+    with TestClient(create_app(parts), headers={"Authorization": f"Bearer {TEXT}"}) as asking:
+        with asking.websocket_connect("/api/v1/ws/ours") as socket:
+            assert socket.receive_json()["task"]["name"] == "ours"
+        with (
+            asking.websocket_connect("/api/v1/ws/theirs") as socket,
+            pytest.raises(WebSocketDisconnect) as closed,
+        ):
+            socket.receive_json()
+    assert (closed.value.code, closed.value.reason) == (4404, "there is no Task theirs")
