@@ -116,18 +116,6 @@ def test_a_pool_does_not_change_the_next() -> None:
     assert text["resources"]["limits"] == {"memory": "256Mi"}
 
 
-def test_the_ingress_shows_the_api_and_nothing_else() -> None:
-    assert not of_kind(render(), "Ingress")
-    resources = render(VARIANTS["exposed"])
-    (ingress,) = of_kind(resources, "Ingress").values()
-    (rule,) = ingress["spec"]["rules"]
-    (path,) = rule["http"]["paths"]
-    assert (rule["host"], path["path"], path["pathType"]) == ("bell.example.org", "/api/v1", "Prefix")
-    backend = path["backend"]["service"]
-    service = of_kind(resources, "Service")[backend["name"]]
-    assert backend["port"] == {"name": service["spec"]["ports"][0]["name"]}
-
-
 @pytest.mark.parametrize("variant", ["default", "external"])
 def test_the_archiver_knows_broker_and_database(variant: str) -> None:
     resources = render(VARIANTS[variant] | {"archiver": {"retentionDays": 30}})
