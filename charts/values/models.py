@@ -25,7 +25,6 @@ from .types import (
     PoolName,
     Port,
     Positive,
-    Quantity,
     QuantityOrEmpty,
     Resources,
     SecretName,
@@ -163,7 +162,9 @@ class BrokerTls(Section):
 
     enabled: bool
     existing_secret: NameOrEmpty
-    extra_names: list[Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:]+$|^(\*\.)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]]
+    extra_names: list[
+        Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:]+$|^(\*\.)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+    ]
     require_client_certificate: bool
 
 
@@ -294,7 +295,8 @@ class Values(Section):
     """Values of the harebell chart."""
 
     global_: Annotated[
-        dict[str, Any], Field(alias="global", description="Put here by Helm where the chart is part of another.")
+        dict[str, Any],
+        Field(alias="global", description="Put here by Helm where the chart is part of another."),
     ]
     name_override: LabelOrEmpty
     fullname_override: LabelOrEmpty

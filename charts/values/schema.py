@@ -6,7 +6,7 @@ from .models import Values
 from .types import Command, EnvironmentVariable, IngressTls, Peer, SecretName
 
 _SHARED = {model.__name__ for model in (Command, EnvironmentVariable, IngressTls, Peer, SecretName)}
-"""Models that mean the same wherever they stand; the others are written out, each with its own explanations."""
+"""Models that mean the same wherever they stand; others are written out, with explanations of their own."""
 _DROPPED = ("title", "default")
 _POOL = "agents.*"
 _DEFAULTS_OF = {_POOL: "agentDefaults", f"{_POOL}.type": "agents.infra.type"}
@@ -42,7 +42,7 @@ def _node(raw: Any, definitions: dict[str, Any], explanations: dict[str, str], p
         return raw
     reference = str(raw.get("$ref", "")).rsplit("/", 1)[-1]
     if reference in _SHARED:
-        return {key: value for key, value in raw.items() if key not in _DROPPED}
+        return {"$ref": raw["$ref"]}
     if reference:
         more = {key: value for key, value in raw.items() if key != "$ref"}
         return _node({**definitions[reference], **more}, definitions, explanations, path)
@@ -61,18 +61,21 @@ def _node(raw: Any, definitions: dict[str, Any], explanations: dict[str, str], p
     if properties:
         prefix = f"{path}." if path else ""
         node["properties"] = {
-            name: _explained(value, _node(value, definitions, explanations, prefix + name), explanations, prefix + name)
+            name: _property(value, definitions, explanations, prefix + name)
             for name, value in properties.items()
         }
     return node
 
 
-def _explained(raw: dict[str, Any], node: dict[str, Any], explanations: dict[str, str], path: str) -> dict[str, Any]:
-    said = explanations.get(path) or explanations.get(_elsewhere(path)) or raw.get("description")
-    said = said or node.get("description")
+def _property(
+    raw: dict[str, Any], definitions: dict[str, Any], explanations: dict[str, str], path: str
+) -> dict[str, Any]:
+    node = _node(raw, definitions, explanations, path)
+    own = raw.get("description") or node.pop("description", None)
+    said = explanations.get(path) or explanations.get(_elsewhere(path)) or own
     if not said:
         raise UnexplainedError(f"{path} is explained neither in values.yaml nor in its model")
-    return {"description": " ".join(said.replace("``", "`").split()), **{k: v for k, v in node.items() if k != "description"}}
+    return {**node, "description": said.replace("``", "`")}
 
 
 def _elsewhere(path: str) -> str:

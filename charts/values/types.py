@@ -23,9 +23,7 @@ class Item(BaseModel):
 class Section(BaseModel):
     """An object of values.yaml: Helm fills in from there what is not given, so nothing is required."""
 
-    model_config = ConfigDict(
-        extra="forbid", alias_generator=to_camel, json_schema_extra=_nothing_required
-    )
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, json_schema_extra=_nothing_required)
 
 
 LabelOrEmpty = Annotated[str, Field(pattern=rf"^$|{_LABEL}", max_length=63)]
@@ -112,7 +110,9 @@ class ServerImage(Section):
     tag: Annotated[Text, Field(description="Tag.")]
     digest: Annotated[
         str,
-        Field(pattern=r"^$|^sha256:[0-9a-f]{64}$", description="Digest, sha256:..., used instead of the tag."),
+        Field(
+            pattern=r"^$|^sha256:[0-9a-f]{64}$", description="Digest, sha256:..., used instead of the tag."
+        ),
     ]
 
 

@@ -33,9 +33,7 @@ class Net:
     def rules(self, labels: dict[str, str], direction: str) -> list[dict[str, Any]] | None:
         """The rules for a Pod; None: it is not restricted."""
         mine = [
-            p
-            for p in self.policies
-            if matches(p["podSelector"], labels) and direction in p["policyTypes"]
+            p for p in self.policies if matches(p["podSelector"], labels) and direction in p["policyTypes"]
         ]
         return [r for p in mine for r in p.get(direction.lower(), [])] if mine else None
 
@@ -89,7 +87,7 @@ class Net:
 
 
 NEEDED = {
-    *((source, "rabbitmq", BROKER) for source in ("operator", "archiver", "agent-text", "agent-infra", "pool")),
+    *((one, "rabbitmq", BROKER) for one in ("operator", "archiver", "agent-text", "agent-infra", "pool")),
     *(("rabbitmq", "rabbitmq", port) for port in (4369, 25672)),
     *((source, "postgresql", 5432) for source in ("operator", "archiver")),
 }

@@ -110,7 +110,9 @@ VARIANTS |= {
             }
         }
     },
-    "routed": {"api": {"httpRoute": {"enabled": True, "parentRefs": [GATEWAY], "hostnames": ["b.example.org"]}}},
+    "routed": {
+        "api": {"httpRoute": {"enabled": True, "parentRefs": [GATEWAY], "hostnames": ["b.example.org"]}}
+    },
     "monitored": {
         "monitoring": {
             "enabled": True,
