@@ -84,7 +84,7 @@ def conforms() -> str | None:
 
 
 def score() -> str | None:
-    """kube-score over what is rendered: nothing but what is waived with a reason, and no waiver without use."""
+    """kube-score over what is rendered: nothing but what is waived, and no waiver without use."""
     found: set[Finding] = set()
     for name, file in _rendered().items():
         if name not in UNSCORED:
