@@ -198,7 +198,7 @@ def installed(
     chart: Path = CHART,
     minutes: int = 4,
 ) -> Iterator[Release]:
-    """Install a release, as :func:`install` does, for the time of the block; then remove it and its namespace."""
+    """Install a release as :func:`install` does; remove it and its namespace after the block."""
     kubectl = Kubectl(cluster, namespace)
     try:
         yield install(cluster, images, name, namespace, *arguments, chart=chart, minutes=minutes)
