@@ -97,6 +97,16 @@ chaos: cluster ## longer faults: each node of the broker lost in turn, a broker 
 demo: venv ## from nothing to Tasks done and shown
 	@$(BIN)/python -m tests.demo
 
+# ---- what the images are made of ---------------------------------------------------------------------------
+
+.PHONY: sbom
+sbom: venv ## a CycloneDX document of each image, into .build/sbom
+	@$(BIN)/python -m tests.supply sbom
+
+.PHONY: audit
+audit: venv ## known vulnerabilities of what the lock files name; 1: some, 3: the service could not be asked
+	@$(BIN)/python -m tests.supply audit
+
 # ---- the local cluster -----------------------------------------------------------------------------------
 
 CLUSTER := $(BIN)/python -m tests.cluster
