@@ -25,6 +25,8 @@ FAST = (
     "--set", "operator.heartbeatSeconds=3", "--set", "operator.offlineSeconds=9",
     "--set", "agentDefaults.drainSeconds=2",
     "--set-json", 'agents.infra.commandAllow=[["uname"]]',
+    # Tests read metrics through the API server, which is no Pod.
+    "--set-json", "networkPolicy.metrics.from=[]",
     # No Pods of the chart's: a user of the broker for the agents of AgentPools of this type.
     "--set", "agents.crew.replicas=0",
 )  # fmt: skip
