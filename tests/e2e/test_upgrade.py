@@ -12,7 +12,7 @@ from tests.cluster.api import Cluster, Images
 from tests.support import previous
 from tests.support.chart import CHART
 from tests.support.kubectl import Kubectl
-from tests.support.release import FAST, Release, install, installed, manifest
+from tests.support.release import FAST, QUICK, Release, install, installed, manifest
 from tests.support.tasks import all_in, statuses
 from tests.support.waiting import until
 
@@ -98,13 +98,13 @@ def go_on(upgrade: Upgrade, upgrading: "Future[Release]") -> None:
 @pytest.fixture(scope="module")
 def upgrade(cluster: Cluster, images: Images) -> Iterator[Upgrade]:
     """A release of the version before, upgraded as the chart's README says."""
-    arguments = (*FAST, *BROKER, "--set", "agents.infra=null")
+    arguments = (*BROKER, "--set", "agents.infra=null")
     with previous.checkout() as root:
         old = cluster.images(root)
         chart = root / "charts" / "harebell"
         try:
             with installed(
-                cluster, old, "hb", NAMESPACE, *arguments, chart=chart, minutes=MINUTES
+                cluster, old, "hb", NAMESPACE, *QUICK, *arguments, chart=chart, minutes=MINUTES
             ) as release:
                 names = work(release)
                 until("the archive to have begun", lambda: archived(release) > 0, 60)
@@ -113,7 +113,15 @@ def upgrade(cluster: Cluster, images: Images) -> Iterator[Upgrade]:
                 )
                 with ThreadPoolExecutor(1) as beside:
                     upgrading = beside.submit(
-                        install, cluster, images, "hb", NAMESPACE, *arguments, *CHANGED, minutes=MINUTES
+                        install,
+                        cluster,
+                        images,
+                        "hb",
+                        NAMESPACE,
+                        *FAST,
+                        *arguments,
+                        *CHANGED,
+                        minutes=MINUTES,
                     )
                     go_on(seen, upgrading)
                     seen.release = upgrading.result()
