@@ -64,7 +64,7 @@ every_alert = pytest.mark.parametrize("alert", ALERTS)
 def test_a_name_that_nobody_exports_would_be_found() -> None:
     (selector,) = selectors('rate(harebell_no_such_total{phase="x"}[5m]) > 0')
     assert selector.name not in EXPORTED
-    with pytest.raises(ValueError, match="parse"):
+    with pytest.raises(ValueError, match="parenthesis"):
         list(selectors("sum(x"))
 
 

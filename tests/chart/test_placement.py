@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.chart import PLACED, VARIANTS, of_kind, pods, render
+from tests.support.chart import PLACED, VARIANTS, ZONES, of_kind, pods, render
 
 OWN = {
     "operator": ("operator",),
@@ -44,13 +44,13 @@ def test_constraints_of_ones_own_take_the_place_and_count_the_workload() -> None
 
 
 def test_a_constraint_may_say_which_pods_it_counts() -> None:
-    own = {**PLACED["topologySpreadConstraints"][0], "labelSelector": {"matchLabels": {"a": "b"}}}
+    own = {**ZONES, "labelSelector": {"matchLabels": {"a": "b"}}}
     spec = specs(placing("archiver", topologySpreadConstraints=[own]))["archiver"]
     assert spec["topologySpreadConstraints"] == [own]
 
 
 def test_affinity_is_instead_of_spreading_and_constraints_go_with_it() -> None:
-    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    affinity: dict[str, Any] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
     alone = specs(placing("operator", affinity=affinity))["operator"]
     assert alone["affinity"] == affinity
     assert "topologySpreadConstraints" not in alone

@@ -69,16 +69,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }
 
-PLACED = {
-    "priorityClassName": "system-cluster-critical",
-    "topologySpreadConstraints": [
-        {
-            "maxSkew": 1,
-            "topologyKey": "topology.kubernetes.io/zone",
-            "whenUnsatisfiable": "ScheduleAnyway",
-        }
-    ],
+ZONES = {
+    "maxSkew": 1,
+    "topologyKey": "topology.kubernetes.io/zone",
+    "whenUnsatisfiable": "ScheduleAnyway",
 }
+PLACED = {"priorityClassName": "system-cluster-critical", "topologySpreadConstraints": [ZONES]}
 GATEWAY = {"name": "public", "namespace": "gateways"}
 VARIANTS |= {
     "placed": {

@@ -24,8 +24,8 @@ LOCATION = "{{.Group}}_{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"
 def ensure() -> Path:
     """Return the folder of the schemas, made first where the cache lacks it."""
     definitions = sorted((REPOSITORY / "crds").glob("*.yaml"))
-    parts = [Path(__file__).read_bytes(), KUBERNETES, *(each.read_bytes() for each in definitions)]
-    folder = cache() / f"schemas-{digest(parts)}"
+    inputs = [Path(__file__), *definitions]
+    folder = cache() / f"schemas-{digest([KUBERNETES, *(each.read_bytes() for each in inputs)])}"
 
     def make(new: Path) -> None:
         module = golang.module_folder("k8s.io/kubernetes", KUBERNETES)
