@@ -24,9 +24,16 @@ class Outcome(IntEnum):
 
 def audit(lock: str) -> tuple[Outcome, list[str]]:
     """Audit one lock file; return how it ended, and lines for people."""
-    program = environment("supply-chain").with_name("pip-audit")
     file = REPOSITORY / "requirements" / f"{lock}.txt"
-    command: list[str | Path] = [program, "--disable-pip", "--require-hashes", "--format", "json"]
+    command: list[str | Path] = [
+        environment("supply-chain"),
+        "-m",
+        "pip_audit",
+        "--disable-pip",
+        "--require-hashes",
+        "--format",
+        "json",
+    ]
     command += ["--progress-spinner", "off", "--requirement", file]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)

@@ -61,10 +61,9 @@ def digest(docker: Docker, image: str) -> str:
 
 
 def _of_requirements(text: str) -> "dict[str, object]":
-    program = environment("supply-chain").with_name("cyclonedx-py")
-    made: dict[str, object] = json.loads(
-        _run([str(program), "requirements", "--output-reproducible", "--sv", "1.6", "-"], text)
-    )
+    python = str(environment("supply-chain"))
+    command = [python, "-m", "cyclonedx_py", "requirements", "--output-reproducible", "--sv", "1.6", "-"]
+    made: dict[str, object] = json.loads(_run(command, text))
     return made
 
 

@@ -10,7 +10,10 @@ from tests.cluster.paths import REPOSITORY, cache
 
 
 def environment(name: str) -> Path:
-    """Return the Python of the environment of ``requirements/NAME.txt``, made first where there is none."""
+    """Return the Python of the environment of ``requirements/NAME.txt``, made first where there is none.
+
+    Its programs are run by ``-m``: their scripts name the folder in which they were installed.
+    """
     requirements = REPOSITORY / "requirements" / f"{name}.txt"
     key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
 
