@@ -31,14 +31,16 @@ lock: | $(BIN)/uv ## write requirements/*.txt anew
 	$(LOCK) operator/pyproject.toml archive/pyproject.toml api/pyproject.toml -o requirements/control-plane.txt
 	$(LOCK) agent-image/pyproject.toml -o requirements/agent.txt
 	$(LOCK) --group pyproject.toml:bench -o requirements/bench.txt
+	$(LOCK) --group pyproject.toml:supply-chain -o requirements/supply-chain.txt
 
 # ---- checks ----------------------------------------------------------------------------------------------
 
 .PHONY: generate
-generate: venv ## write what is generated from the models: CRDs, AsyncAPI document, policies
+generate: venv ## write what is generated from the models: CRDs, AsyncAPI document, policies, schema of the chart's values
 	@$(BIN)/python -m harebell_crds.generate crds charts/harebell/crds
 	@$(BIN)/python -m harebell_bus.asyncapi docs
 	@$(BIN)/python -m harebell_bus.policies docs
+	@$(BIN)/python -m charts.values charts/harebell
 
 .PHONY: format
 format: venv ## format and fix what can be fixed
@@ -94,6 +96,16 @@ chaos: cluster ## longer faults: each node of the broker lost in turn, a broker 
 .PHONY: demo
 demo: venv ## from nothing to Tasks done and shown
 	@$(BIN)/python -m tests.demo
+
+# ---- what the images are made of ---------------------------------------------------------------------------
+
+.PHONY: sbom
+sbom: venv ## a CycloneDX document of each image, into .build/sbom
+	@$(BIN)/python -m tests.supply sbom
+
+.PHONY: audit
+audit: venv ## known vulnerabilities of what the lock files name; 1: some, 3: the service could not be asked
+	@$(BIN)/python -m tests.supply audit
 
 # ---- the local cluster -----------------------------------------------------------------------------------
 

@@ -58,6 +58,12 @@ def test_pods_that_do_not_work_hold_up_no_drain() -> None:
 
 
 @every_variant
+def test_every_pod_says_how_long_it_has_to_go(variant: str) -> None:
+    for name, pod in pods(render(VARIANTS[variant])).items():
+        assert pod["spec"]["terminationGracePeriodSeconds"] >= 30, name
+
+
+@every_variant
 def test_an_evicted_agent_has_time_to_finish_and_to_hand_back(variant: str) -> None:
     for name, pod in pods(render(VARIANTS[variant])).items():
         if name.startswith(AGENTS):

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.support.chart import (
@@ -50,9 +51,19 @@ def test_the_operator_alone_has_a_token(variant: str) -> None:
     assert account["automountServiceAccountToken"] is False
 
 
+def granted(role: dict[str, Any]) -> dict[str, set[str]]:
+    return {
+        f"{group}/{resource}".lstrip("/"): set(rule["verbs"])
+        for rule in role["rules"]
+        if "resourceNames" not in rule
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
 def test_rights() -> None:
     resources = render()
-    assert not of_kind(resources, "ClusterRole", "ClusterRoleBinding")
+    assert not of_kind(resources, "ClusterRoleBinding")
     (role,) = of_kind(resources, "Role").values()
     (keys,) = (rule for rule in role["rules"] if "resourceNames" in rule)
     assert keys == {
@@ -61,16 +72,9 @@ def test_rights() -> None:
         "resourceNames": ["bell-harebell-api-keys"],
         "verbs": ["get", "watch"],
     }
-    granted = {
-        f"{group}/{resource}".lstrip("/"): set(rule["verbs"])
-        for rule in role["rules"]
-        if rule is not keys
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-    }
     change = {"create", "patch", "delete"}
     look = {"get", "list", "watch"}
-    assert granted == {
+    assert granted(role) == {
         "harebell.dev/tasks": look | change,
         "harebell.dev/agents": look | change,
         "harebell.dev/announcements": look,
@@ -88,6 +92,28 @@ def test_rights() -> None:
     }
 
 
+def test_rights_of_people_join_the_roles_of_the_cluster() -> None:
+    roles = of_kind(render(), "ClusterRole")
+    aggregated = {
+        label.removeprefix("rbac.authorization.k8s.io/aggregate-to-"): granted(role)
+        for role in roles.values()
+        for label in role["metadata"]["labels"]
+        if "/aggregate-to-" in label
+    }
+    assert aggregated.keys() == {"view", "edit", "admin"}
+    kinds = {f"harebell.dev/{r}" for r in ("tasks", "agents", "announcements", "agentpools", "buses")}
+    view = aggregated["view"]
+    assert {name for name in view if name.count("/") == 1} == kinds
+    # Who may look changes nothing; the status and what is Kubernetes' own, nobody of them does.
+    assert set().union(*view.values()) == {"get", "list", "watch"}
+    for verbs in (aggregated["edit"], aggregated["admin"]):
+        assert all(name.startswith("harebell.dev/") and not name.endswith("/status") for name in verbs)
+        assert "*" not in set().union(*verbs.values())
+    assert aggregated["edit"].keys() == (kinds - {"harebell.dev/buses"}) | {"harebell.dev/agentpools/scale"}
+    assert aggregated["admin"].keys() == {"harebell.dev/buses"}
+    assert not of_kind(render(VARIANTS["bare"]), "ClusterRole")
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -98,7 +124,9 @@ def test_rights() -> None:
     ],
 )
 def test_two_releases_share_no_cluster_scoped_name(first: tuple[str, str], second: tuple[str, str]) -> None:
-    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRoleBinding")
+    kinds = (
+        "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole", "ClusterRoleBinding",
+    )  # fmt: skip
     tokens = {"api": {"kubernetesTokens": {"enabled": True}}}
     names = [set(of_kind(render(tokens, *each), *kinds)) for each in (first, second)]
     assert names[0]
@@ -109,10 +137,11 @@ def test_two_releases_share_no_cluster_scoped_name(first: tuple[str, str], secon
 def test_nothing_else_is_cluster_scoped_or_elsewhere(variant: str) -> None:
     namespaced = {
         *("Deployment", "StatefulSet", "Service", "ServiceAccount", "Secret", "ConfigMap"),
-        *("Role", "RoleBinding", "Ingress", "PodDisruptionBudget"),
+        *("Role", "RoleBinding", "Ingress", "PodDisruptionBudget", "NetworkPolicy", "HTTPRoute"),
+        *("ServiceMonitor", "PodMonitor", "PrometheusRule"),
     }
     for resource in render(VARIANTS[variant]):
-        if not resource["kind"].startswith("ValidatingAdmissionPolicy"):
+        if not resource["kind"].startswith(("ValidatingAdmissionPolicy", "ClusterRole")):
             assert resource["kind"] in namespaced
             assert resource["metadata"].get("namespace", "agents") == "agents"
 

@@ -17,6 +17,10 @@ from tests.support.chart import (
     run_helm,
 )
 
+from harebell_archive.settings import Settings as ArchiveSettings
+from harebell_archive.settings import SettingsError as ArchiveSettingsError
+from harebell_operator.settings import Settings as OperatorSettings
+
 
 @every_variant
 def test_lint(variant: str) -> None:
@@ -50,6 +54,14 @@ def test_lint(variant: str) -> None:
         ({"api": {"kubernetesTokens": {"enabled": True, "audience": ""}}}, "audience"),
         ({"archiver": {"retentionDays": 0}}, "retentionDays"),
         ({"logLevel": "verbose"}, "logLevel"),
+        ({"rbac": {"aggregate": True}}, "aggregate"),
+        ({"operator": {"priorityClassName": "High"}}, "priorityClassName"),
+        ({"archiver": {"topologySpreadConstraints": {}}}, "topologySpreadConstraints"),
+        ({"networkPolicy": {"enabled": "yes"}}, "enabled"),
+        ({"networkPolicy": {"api": {"from": [{"namespace": {}}]}}}, "namespace"),
+        ({"networkPolicy": {"apiServer": {"ports": [0]}}}, "ports"),
+        ({"monitoring": {"interval": "often"}}, "interval"),
+        ({"api": {"ingress": {"host": "Bell"}}}, "host"),
     ],
 )
 def test_mistakes_are_refused(values: dict[str, Any], complaint: str) -> None:
@@ -58,23 +70,50 @@ def test_mistakes_are_refused(values: dict[str, Any], complaint: str) -> None:
     assert complaint in done.stderr
 
 
-def test_every_value_the_schema_knows_is_explained_in_the_values_file() -> None:
+def test_every_value_the_schema_knows_is_in_the_values_file() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
 
     def walk(part: dict[str, Any], values: Any, path: str) -> Iterator[str]:
-        if "$ref" in part:
-            part = schema["$defs"][part["$ref"].rsplit("/", 1)[1]]
         for name, inner in part.get("properties", {}).items():
             if not isinstance(values, dict) or name not in values:
                 yield f"{path}{name}"
             else:
                 yield from walk(inner, values[name], f"{path}{name}.")
 
-    unexplained = set(walk(schema, yaml.safe_load((CHART / "values.yaml").read_text()), ""))
+    absent = set(walk(schema, yaml.safe_load((CHART / "values.yaml").read_text()), ""))
     # Helm's own, and a field of Kubernetes that stays possible.
-    assert {
-        each for each in unexplained if each != "global" and not each.endswith(".resources.claims")
-    } == set()
+    assert {each for each in absent if each != "global" and not each.endswith(".resources.claims")} == set()
+
+
+def test_the_archivers_bounds_are_those_of_its_settings() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    bounds = schema["properties"]["archiver"]["properties"]["retentionDays"]
+    environment = {"HAREBELL_AMQP_URL": "amqp://a:b@c/d", "HAREBELL_DATABASE_URL": "postgresql://a:b@c/d"}
+
+    def read(days: int) -> int:
+        return ArchiveSettings.from_environment(
+            environment | {"HAREBELL_RETENTION_DAYS": str(days)}
+        ).retention_days
+
+    assert [read(bounds["minimum"]), read(bounds["maximum"])] == [1, 36500]
+    for days in (bounds["minimum"] - 1, bounds["maximum"] + 1):
+        with pytest.raises(ArchiveSettingsError, match="HAREBELL_RETENTION_DAYS"):
+            read(days)
+
+
+def test_the_operators_smallest_values_are_taken_by_its_settings() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    of = schema["properties"]["operator"]["properties"]
+    settings = OperatorSettings.from_environment(
+        {
+            "HAREBELL_AMQP_URL": "amqp://a:b@c/d",
+            "HAREBELL_NAMESPACE": "agents",
+            "HAREBELL_HEARTBEAT_SECONDS": str(of["heartbeatSeconds"]["minimum"]),
+            "HAREBELL_OFFLINE_SECONDS": str(of["offlineSeconds"]["minimum"] + 1),
+            "HAREBELL_AGENT_TTL_SECONDS": str(of["agentTtlSeconds"]["minimum"]),
+        }
+    )
+    assert (settings.heartbeat_seconds, settings.agent_ttl) == (1, None)
 
 
 def test_images() -> None:

@@ -25,7 +25,9 @@ def test_every_container_can_be_watched_and_bounded(variant: str) -> None:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             action = container[probe].get("httpGet") or container[probe].get("tcpSocket")
             assert action is None or action["port"] in named, name
-        assert container["resources"]["limits"]["memory"], name
+        resources = container["resources"]
+        assert resources["requests"].keys() == {"cpu", "memory", "ephemeral-storage"}, name
+        assert {"memory", "ephemeral-storage"} <= resources["limits"].keys(), name
         assert "cpu" not in container["resources"]["limits"], name
         assert container["imagePullPolicy"] == "IfNotPresent", name
 
@@ -80,7 +82,11 @@ def test_a_pool_of_agents() -> None:
     assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
     assert pod["spec"]["containers"][0]["image"] == f"registry.example.org:5000/me/agent@{DIGEST}"
     # Given limits join the default ones.
-    assert pod["spec"]["containers"][0]["resources"]["limits"] == {"memory": "1Gi", "nvidia.com/gpu": 1}
+    assert pod["spec"]["containers"][0]["resources"]["limits"] == {
+        "memory": "1Gi",
+        "ephemeral-storage": "512Mi",
+        "nvidia.com/gpu": 1,
+    }
     env = environment(resources, "bell-harebell-agent-gpu/agent")
     fields = {name: value["fieldRef"]["fieldPath"] for name, value in env.items() if isinstance(value, dict)}
     assert fields == {
@@ -113,19 +119,7 @@ def test_a_pool_does_not_change_the_next() -> None:
     resources = render({"agents": agents})
     assert environment(resources, "bell-harebell-agent-text/agent")["HAREBELL_COMMAND_ALLOW"] == "[]"
     text = dict(containers(resources))["bell-harebell-agent-text/agent"]
-    assert text["resources"]["limits"] == {"memory": "256Mi"}
-
-
-def test_the_ingress_shows_the_api_and_nothing_else() -> None:
-    assert not of_kind(render(), "Ingress")
-    resources = render(VARIANTS["exposed"])
-    (ingress,) = of_kind(resources, "Ingress").values()
-    (rule,) = ingress["spec"]["rules"]
-    (path,) = rule["http"]["paths"]
-    assert (rule["host"], path["path"], path["pathType"]) == ("bell.example.org", "/api/v1", "Prefix")
-    backend = path["backend"]["service"]
-    service = of_kind(resources, "Service")[backend["name"]]
-    assert backend["port"] == {"name": service["spec"]["ports"][0]["name"]}
+    assert text["resources"]["limits"] == {"memory": "256Mi", "ephemeral-storage": "512Mi"}
 
 
 @pytest.mark.parametrize("variant", ["default", "external"])

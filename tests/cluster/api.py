@@ -82,11 +82,16 @@ class Cluster:
         host = {"DOCKER_HOST": self.docker_host} if self.docker_host else {}
         return {"KUBECONFIG": str(self.kubeconfig), "PATH": folders, **host}
 
-    def images(self) -> Images:
-        """Build the product's images if their inputs changed and put them where the nodes find them."""
+    def images(self, root: Path = paths.REPOSITORY) -> Images:
+        """Build the product's images if their inputs changed and put them where the nodes find them.
+
+        `root` is a checkout, of another commit say.
+        """
         with exclusive():
             base, base_id = product.python_base(self.docker, self.way)
-            control, agent = (product.build(self.docker, each, base, base_id) for each in product.PRODUCTS)
+            control, agent = (
+                product.build(self.docker, each, base, base_id, root) for each in product.PRODUCTS
+            )
             control, agent = self._deliver([control, agent])
             servers = product.servers(self.way)
             return Images(control, agent, servers["RABBITMQ_IMAGE"], servers["POSTGRESQL_IMAGE"])

@@ -90,16 +90,20 @@ def build(docker: Docker, product: Product, base: str, base_id: str, root: Path 
     files = context_files(root, product.inputs)
     tag = f"{product.name}:{context_key(root, files, base_id)}"
     if not docker.image_id(tag):
-        args = [f"BASE={base}", *(f"{name}={os.environ[name]}" for name in CARRIED if name in os.environ)]
-        flags = [part for value in args for part in ("--build-arg", value)]
         with step(f"Build {product.name}"):
-            archive = context_archive(root, files)
-            docker.run("build", *flags, "--file", product.dockerfile, "--tag", tag, "-", stdin=archive)
+            build_anyway(docker, product, base, tag, context_archive(root, files))
         docker.forget_old(product.name, KEPT)
         if docker.ours:
             # Build stages, kept for a day because they are the builder's cache.
             docker.succeeds("image", "prune", "--force", "--filter", "until=24h", timeout=120)
     return tag
+
+
+def build_anyway(docker: Docker, product: Product, base: str, tag: str, archive: bytes, *more: str) -> None:
+    """Build one image from a context, with more flags of `docker build` if need be."""
+    args = [f"BASE={base}", *(f"{name}={os.environ[name]}" for name in CARRIED if name in os.environ)]
+    flags = [part for value in args for part in ("--build-arg", value)]
+    docker.run("build", *flags, *more, "--file", product.dockerfile, "--tag", tag, "-", stdin=archive)
 
 
 def load(docker: Docker, cluster: str, tags: list[str]) -> None:

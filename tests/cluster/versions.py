@@ -82,9 +82,13 @@ BINARIES: dict[str, Binary] = {
         Binary("helm", "4.2.4", "helm.sh/helm/v4/cmd/helm"),
         Binary("traefik", "3.6.12", "github.com/traefik/traefik/v3/cmd/traefik", modules="traefik"),
         Binary("kwok", "0.7.0", "sigs.k8s.io/kwok/cmd/kwok"),
+        Binary("kubeconform", "0.8.0", "github.com/yannh/kubeconform/cmd/kubeconform"),
+        Binary("kube-score", "1.20.0", "github.com/zegl/kube-score/cmd/kube-score"),
     )
 }
 
 # What people and tests call themselves; the rest goes into images.
 TOOLS = ("kubectl", "helm", "kind")
-NODE_BINARIES = tuple(name for name in BINARIES if name not in {"helm", "kind", "kwok"})
+# What `make verify` looks at the rendered chart with; helm renders it.
+CHART_CHECKS = ("helm", "kubeconform", "kube-score")
+NODE_BINARIES = tuple(name for name in BINARIES if name not in {"kind", "kwok", *CHART_CHECKS})

@@ -69,6 +69,60 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }
 
+ZONES = {
+    "maxSkew": 1,
+    "topologyKey": "topology.kubernetes.io/zone",
+    "whenUnsatisfiable": "ScheduleAnyway",
+}
+PLACED = {"priorityClassName": "system-cluster-critical", "topologySpreadConstraints": [ZONES]}
+GATEWAY = {"name": "public", "namespace": "gateways"}
+VARIANTS |= {
+    "placed": {
+        "operator": PLACED,
+        "agentDefaults": PLACED,
+        "archiver": PLACED,
+        "rabbitmq": {"embedded": PLACED},
+        "postgresql": {"embedded": PLACED},
+    },
+    "closed": {
+        "networkPolicy": {
+            "api": {"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]},
+            "apiServer": {"to": [{"ipBlock": {"cidr": "198.51.100.0/28"}}], "ports": [6443]},
+            "agents": {
+                "openEgress": False,
+                "egress": [{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443}]}],
+            },
+            "rabbitmq": {"alsoFrom": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]},
+            "postgresql": {"alsoFrom": [{"podSelector": {"matchLabels": {"app": "backup"}}}]},
+        }
+    },
+    "secured": {
+        "api": {
+            "ingress": {
+                "enabled": True,
+                "host": "bell.example.org",
+                "annotations": {"cert-manager.io/cluster-issuer": "public"},
+                "tls": [{"hosts": ["bell.example.org"], "secretName": "bell-tls"}],
+            }
+        }
+    },
+    "routed": {
+        "api": {"httpRoute": {"enabled": True, "parentRefs": [GATEWAY], "hostnames": ["b.example.org"]}}
+    },
+    "monitored": {
+        "monitoring": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "rules": {"runbookUrl": "https://docs.example.org/runbook"},
+        }
+    },
+    "bare": {
+        "networkPolicy": {"enabled": False},
+        "rbac": {"aggregateClusterRoles": False},
+        "admissionPolicy": {"enabled": False},
+    },
+}
+
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 

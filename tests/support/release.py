@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from .kubectl import Kubectl, helm
 from .servers import CHART, image_values
 from .waiting import until
 
-FAST = (
+QUICK = (
     # Short intervals, so that the tests need not wait for three minutes.
     "--set", "operator.heartbeatSeconds=3", "--set", "operator.offlineSeconds=9",
     "--set", "agentDefaults.drainSeconds=2",
@@ -27,6 +28,9 @@ FAST = (
     # No Pods of the chart's: a user of the broker for the agents of AgentPools of this type.
     "--set", "agents.crew.replicas=0",
 )  # fmt: skip
+"""What the charts of earlier versions know too."""
+# Tests read metrics through the API server, which is no Pod.
+FAST = (*QUICK, "--set-json", "networkPolicy.metrics.from=[]")
 
 
 @dataclass(frozen=True)
@@ -139,11 +143,19 @@ def manifest(name: str, agent_type: str = "text", action: str = "echo", **spec: 
 
 
 def install(
-    cluster: Cluster, images: Images, name: str, namespace: str, *arguments: str, host: str | None = None
+    cluster: Cluster,
+    images: Images,
+    name: str,
+    namespace: str,
+    *arguments: str,
+    host: str | None = None,
+    chart: Path = CHART,
+    minutes: int = 4,
 ) -> Release:
     """Install or upgrade the chart where ``restricted`` is enforced, and wait until it is ready.
 
     The ingress routes by a host name made from the namespace, or by ``host``; an empty one takes every host.
+    ``chart`` is another one than this checkout's; it may take so many ``minutes``.
     """
     kubectl = Kubectl(cluster, namespace)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -158,11 +170,12 @@ def install(
         postgresql_embedded_image=images.postgresql,
     )
     # Helm installs CRDs but never upgrades them.
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds"))
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(chart / "crds"))
     helm(
-        cluster, "upgrade", "--install", name, str(CHART), "-n", namespace, "--wait", "--timeout", "4m",
+        cluster, "upgrade", "--install", name, str(chart), "-n", namespace,
+        "--wait", "--timeout", f"{minutes}m",
         "--set", "api.ingress.enabled=true", "--set", f"api.ingress.host={host}",
-        *named, *arguments,
+        *named, *arguments, seconds=60 * minutes + 60,
     )  # fmt: skip
     return find(cluster, name, namespace)
 
@@ -186,12 +199,18 @@ def bootstrap_key(kubectl: Kubectl, selector: str) -> str:
 
 @contextmanager
 def installed(
-    cluster: Cluster, images: Images, name: str, namespace: str, *arguments: str
+    cluster: Cluster,
+    images: Images,
+    name: str,
+    namespace: str,
+    *arguments: str,
+    chart: Path = CHART,
+    minutes: int = 4,
 ) -> Iterator[Release]:
-    """Install a release for the time of the block, then remove it and its namespace."""
+    """Install a release as :func:`install` does; remove it and its namespace after the block."""
     kubectl = Kubectl(cluster, namespace)
     try:
-        yield install(cluster, images, name, namespace, *arguments)
+        yield install(cluster, images, name, namespace, *arguments, chart=chart, minutes=minutes)
     finally:
         if kubectl("get", "namespace", namespace, "--ignore-not-found", "-o", "name"):
             helm(cluster, "uninstall", name, "-n", namespace, "--ignore-not-found")

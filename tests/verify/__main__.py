@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from . import chart
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 GENERATED = {
     "harebell_crds.generate": ("crds", "charts/harebell/crds"),
     "harebell_bus.asyncapi": ("docs",),
     "harebell_bus.policies": ("docs",),
+    "charts.values": ("charts/harebell",),
 }
 """Where each generator writes."""
 
@@ -72,6 +75,10 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "ruff check": lambda: command("ruff", "check", "."),
     "mypy --strict": lambda: command("mypy"),
     "import-linter": lambda: command("lint-imports"),
+    "tools for the chart": chart.tools,
+    "helm lint --strict": chart.lint,
+    "kubeconform": chart.conforms,
+    "kube-score": chart.score,
 }
 
 

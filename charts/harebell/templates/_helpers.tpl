@@ -106,7 +106,8 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- /* Where a Pod runs, of (dict "root" $ "component" "..." "values" {nodeSelector, tolerations, affinity}). */}}
+{{- /* Where a Pod runs, of (dict "root" $ "component" "..." "values" {nodeSelector, tolerations, affinity,
+       topologySpreadConstraints, priorityClassName}). */}}
 {{- define "harebell.placement" -}}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
@@ -117,9 +118,19 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 {{- with .values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- if .values.affinity }}
-affinity: {{- toYaml .values.affinity | nindent 2 }}
-{{- else }}
+{{- with .values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- if .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range .values.topologySpreadConstraints }}
+  - {{- $own := dict "labelSelector" (dict "matchLabels" (include "harebell.selector" $ | fromYaml)) }}
+    {{- merge (deepCopy .) (hasKey . "labelSelector" | ternary dict $own) | toYaml | nindent 4 }}
+  {{- end }}
+{{- else if not .values.affinity }}
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: kubernetes.io/hostname

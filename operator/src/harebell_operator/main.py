@@ -20,7 +20,7 @@ from kubernetes.aio.client import ApiClient
 from harebell_bus.errors import BusError, UnsupportedBrokerError
 from harebell_bus.process import JsonFormatter, configure_logging, until_told
 
-from . import watch
+from . import metrics, watch
 from .adoption import Adoption
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
@@ -97,6 +97,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
 
     :raises ExceptionGroup: a part failed for good.
     """
+    metrics.LEADING.set(1)
     task_queue: WorkQueue[str] = WorkQueue()
     agent_queue: WorkQueue[str] = WorkQueue()
     announcement_queue: WorkQueue[str] = WorkQueue()

@@ -25,6 +25,11 @@ AGENTS_NOT_CONSUMING = Gauge(
 )
 TASKS = Gauge("harebell_tasks", "Tasks by phase", ["phase"])
 QUEUE_DEPTH = Gauge("harebell_queue_depth", "Tasks that wait for an agent, by type", ["agent_type"])
+QUEUE_OLDEST = Gauge(
+    "harebell_queue_oldest_timestamp_seconds",
+    "Since when the Task that has waited longest waits for an agent, by type; none waits: no series",
+    ["agent_type"],
+)
 POOL_REPLICAS = Gauge(
     "harebell_pool_replicas", "Pods of AgentPools by state", ["pool", "agent_type", "state"]
 )
@@ -44,4 +49,5 @@ ADOPTION = Gauge(
     ["outcome"],
 )
 HISTORY_RECORDED = Gauge("harebell_history_recorded", "1 while the history takes every message")
+LEADING = Gauge("harebell_leading", "1 for the operator that works; those that stand by have 0")
 BROKER_CONNECTED = Gauge("harebell_broker_connected", "1 while connected to RabbitMQ")

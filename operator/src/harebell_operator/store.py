@@ -265,6 +265,16 @@ class Store:
         depths.update(dict.fromkeys(served, 0))
         return depths
 
+    def longest_waiting(self) -> dict[str, datetime]:
+        """Return since when the Task waits that has waited longest for an agent, by type, where one waits."""
+        oldest: dict[str, datetime] = {}
+        for task in self.tasks.values():
+            since = task.status.queued_at if task.status.phase == TaskPhase.QUEUED else None
+            if since is not None:
+                kind = task.spec.agent_type
+                oldest[kind] = min(since, oldest.get(kind, since))
+        return oldest
+
     def phases(self) -> Counter[str]:
         """Count Tasks by phase."""
         return Counter((t.status.phase or "Pending") for t in self.tasks.values())

@@ -37,6 +37,9 @@ async def serve(
         metrics.QUEUE_DEPTH.clear()
         for kind, depth in store.queue_depths().items():
             metrics.QUEUE_DEPTH.labels(kind).set(depth)
+        metrics.QUEUE_OLDEST.clear()
+        for kind, since in store.longest_waiting().items():
+            metrics.QUEUE_OLDEST.labels(kind).set(since.timestamp())
         metrics.POOL_REPLICAS.clear()
         for pool in store.pools.values():
             for state, count in pool.counts().items():

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.cluster.api import Cluster
+from tests.support.environments import environment
 from tests.support.kubectl import Kubectl
 from tests.support.processes import Process, Processes, processes
 from tests.support.servers import Servers, Vhost, deploy_rabbitmq
@@ -189,7 +190,7 @@ async def opened(
         # What a run left that was killed.
         admin("delete", "namespace", "-l", LABEL, "--wait=true", seconds=300)
         broker = await asyncio.to_thread(deploy_rabbitmq, cluster, namespace, scale.broker_nodes)
-        python = await asyncio.to_thread(rival.environment) if "celery" in scale.against else None
+        python = await asyncio.to_thread(environment, "bench") if "celery" in scale.against else None
         name = f"{namespace}-{uuid4().hex[:6]}"
         for each in (name, f"{name}-unserved"):
             admin("create", "namespace", each)

@@ -138,6 +138,15 @@ def test_which_agent_is_in_which_pod_is_not_for_the_template_to_say() -> None:
 def test_probes_ask_where_the_agent_answers(port: str, probed: int | None) -> None:
     (agent,) = made(template({"env": [{"name": "HAREBELL_PORT", "value": port}]}))["spec"]["containers"]
     assert agent.get("livenessProbe", {}).get("httpGet", {}).get("port") == probed
+    declared = [{"name": "metrics", "containerPort": probed}] if probed else []
+    assert agent.get("ports", []) == declared
+
+
+@pytest.mark.parametrize(
+    "own", [{"name": "metrics", "containerPort": 9999}, {"name": "web", "containerPort": 9091}]
+)
+def test_a_port_that_the_template_declares_stays_as_it_is(own: dict[str, Any]) -> None:
+    assert made(template({"ports": [own]}))["spec"]["containers"][0]["ports"] == [own]
 
 
 def test_a_pod_is_made_without_changing_its_template() -> None:

@@ -174,6 +174,10 @@ def _probes(agent: dict[str, Any]) -> None:
     def ask(path: str, **more: int) -> dict[str, Any]:
         return {"httpGet": {"path": path, "port": int(given)}, **more}
 
+    ports = agent.get("ports") or []
+    if not any(p.get("name") == "metrics" or p.get("containerPort") == int(given) for p in ports):
+        # By this name a PodMonitor finds it.
+        agent["ports"] = [*ports, {"name": "metrics", "containerPort": int(given)}]
     agent.setdefault("startupProbe", ask("/healthz", periodSeconds=2, failureThreshold=60))
     agent.setdefault("readinessProbe", ask("/readyz", periodSeconds=5, timeoutSeconds=3))
     agent.setdefault("livenessProbe", ask("/healthz", periodSeconds=10, timeoutSeconds=5, failureThreshold=6))

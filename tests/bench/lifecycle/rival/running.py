@@ -1,11 +1,8 @@
-"""Installs Celery, and runs its workers and a client."""
+"""Runs Celery's workers and a client."""
 
 import asyncio
-import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,37 +10,12 @@ from pathlib import Path
 import aio_pika
 from aio_pika.exceptions import ChannelNotFoundEntity
 from tests.bench.lifecycle.server import STALL_SECONDS
-from tests.cluster.keys import publish
-from tests.cluster.paths import REPOSITORY, cache
+from tests.cluster.paths import REPOSITORY
 from tests.support.waiting import eventually
 
-REQUIREMENTS = REPOSITORY / "requirements" / "bench.txt"
 QUEUE = "rival"
 """As in ``app``, which cannot be imported here."""
 READY_SECONDS = 120.0
-
-
-def environment() -> Path:
-    """Return the Python of an environment with Celery, made first where there is none."""
-    key = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-
-    def make(folder: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-        uv = Path(sys.executable).with_name("uv")
-        command: list[str | Path] = [
-            uv,
-            "pip",
-            "install",
-            "-q",
-            "--require-hashes",
-            "-r",
-            REQUIREMENTS,
-            "--python",
-        ]
-        subprocess.run([*command, folder / "bin/python"], check=True)
-
-    cache().mkdir(parents=True, exist_ok=True)
-    return publish(cache() / f"celery-{key}", make) / "bin" / "python"
 
 
 @asynccontextmanager

@@ -1,0 +1,1 @@
+"""What the product's images are made of: ``python -m tests.supply``."""
