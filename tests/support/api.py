@@ -63,7 +63,7 @@ def running(kubeconfig: Path, namespace: str, key_file: Path, **more: str) -> It
     try:
         api.port = int(api.wait_for_log("serving namespace").rpartition(":")[2])
         api.http.base_url = httpx2.URL(f"http://127.0.0.1:{api.port}")
-        for _ in range(2):
+        for _ in range(3):
             api.wait_for_log(": listed ")
         yield api
     finally:

@@ -16,7 +16,8 @@ from .app import Dependencies, create_app
 from .archive import PostgreSQL
 from .auth import KeyFileError, KeyRing
 from .kube import Kind, Kube, connect
-from .records import agent_record, task_record
+from .past import ArchivedPast
+from .records import agent_record, announcement_record, task_record
 from .reflector import Reflector
 from .settings import Settings, SettingsError
 
@@ -59,11 +60,14 @@ async def serve(given: Settings, keys: KeyRing) -> None:
     async with connect() as client:
         kube = Kube(client, given.namespace)
         archive = PostgreSQL(given.archive.url) if given.archive else None
-        parts = Dependencies(given.namespace, kube, keys, archive)
+        past = ArchivedPast(archive) if archive else None
+        parts = Dependencies(given.namespace, kube, keys, archive, past)
         restarted = parts.metrics.watch_restarted
+        announcements = parts.announcement_cache
         reflectors = (
             Reflector(Kind.TASKS, kube, parts.task_cache, task_record, restarted).run(),
             Reflector(Kind.AGENTS, kube, parts.agent_cache, agent_record, restarted).run(),
+            Reflector(Kind.ANNOUNCEMENTS, kube, announcements, announcement_record, restarted).run(),
         )
         listener = server.listen(given.host, given.port)
         serving = server.build(create_app(parts))

@@ -34,6 +34,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def not_modified() -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route that answers 304 to who has the document already."""
+    return {304: {"description": "It is still as the ETag in If-None-Match says."}}
+
+
 def install(app: FastAPI) -> None:
     """Have ``app`` serve this document, which is built when it is first asked for."""
 

@@ -11,8 +11,8 @@ from harebell_api.selector import parse_selector
 from harebell_api.tasks import Tasks
 from harebell_crds.task import TaskPhase
 
-from .answers import json_answer
-from .tasks import TaskId
+from .answers import changed_answer, json_answer
+from .parameters import TaskId
 
 
 def replay_routes(tasks: Tasks) -> APIRouter:
@@ -29,7 +29,7 @@ def replay_routes(tasks: Tasks) -> APIRouter:
     )
     async def replay(task_id: TaskId) -> Response:
         made = await tasks.replay(task_id)
-        return json_answer(made.task.body, 202, {"Location": f"/api/v1/status/{made.task.name}"})
+        return changed_answer(made.task, 202, {"Location": f"/api/v1/status/{made.task.name}"})
 
     @router.post(
         "/replay",
