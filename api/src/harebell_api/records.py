@@ -174,6 +174,7 @@ def task_document(task: Object) -> dict[str, Any]:
         "source": "cluster",
         "retryPolicy": spec.get("retryPolicy"),
         "onInterruption": spec.get("onInterruption"),
+        "interruptionLeadsTo": status.get("onInterruption"),
         "queueDeadlineSeconds": spec.get("queueDeadlineSeconds"),
         "activeDeadlineSeconds": spec.get("activeDeadlineSeconds"),
         "ttlSecondsAfterFinished": spec.get("ttlSecondsAfterFinished"),

@@ -1,13 +1,17 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from harebell_api import auth, permissions
 from harebell_api.app import Dependencies, create_app
 from harebell_api.auth import KeyRing
+from harebell_api.permissions import Access, Scope
 
-from .fakes import AUTH, KEY, NAMESPACE, FakeStore
+from .fakes import AUTH, KEY, NAMESPACE, FakePast, FakeStore
+
+Become = Callable[..., None]
 
 
 @pytest.fixture
@@ -23,8 +27,13 @@ def store() -> FakeStore:
 
 
 @pytest.fixture
-def parts(store: FakeStore, key_file: Path) -> Dependencies:
-    return Dependencies(NAMESPACE, store, KeyRing(key_file))
+def past() -> FakePast:
+    return FakePast()
+
+
+@pytest.fixture
+def parts(store: FakeStore, past: FakePast, key_file: Path) -> Dependencies:
+    return Dependencies(NAMESPACE, store, KeyRing(key_file), past=past)
 
 
 @pytest.fixture
@@ -32,3 +41,14 @@ def client(parts: Dependencies) -> Iterator[TestClient]:
     """A client that has a key."""
     with TestClient(create_app(parts), headers=AUTH, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def become(monkeypatch: pytest.MonkeyPatch) -> Become:
+    """Gives the client other scopes, or only some agent types."""
+
+    def change(*scopes: Scope, types: frozenset[str] | None = None) -> None:
+        access = Access("tester", frozenset(scopes), types)
+        monkeypatch.setattr(auth, "grant", lambda connection, _: permissions.grant(connection, access))
+
+    return change

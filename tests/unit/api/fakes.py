@@ -9,6 +9,8 @@ from typing import Any
 
 from harebell_api.kube import Kind, Object
 from harebell_api.kube_errors import ApiServerError, ApiServerUnreachableError
+from harebell_api.past import Page, PastFilter, Spot
+from harebell_api.problems import ProblemError
 from harebell_crds.task import TaskSpec
 
 NAMESPACE = "work"
@@ -48,7 +50,12 @@ def task(
 
 
 def agent(
-    name: str = "a", version: int = 1, *, type: str = "text", status: dict[str, Any] | None = None
+    name: str = "a",
+    version: int = 1,
+    *,
+    type: str = "text",
+    spec: dict[str, Any] | None = None,
+    status: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "metadata": {
@@ -57,7 +64,7 @@ def agent(
             "uid": f"uid-of-{name}",
             "resourceVersion": str(version),
         },
-        "spec": {"type": type},
+        "spec": {"type": type, **(spec or {})},
     }
     if status is not None:
         found["status"] = status
@@ -173,6 +180,38 @@ class FakeStore:
         if name not in self._of(kind):
             raise ApiServerError(404, "NotFound", f'{kind}.harebell.dev "{name}" not found')
         return self._of(kind)[name]
+
+
+@dataclass
+class FakePast:
+    """A :class:`harebell_api.past.Past` that notes what it is asked."""
+
+    uids: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    page: Page = Page([], None)
+    failure: ProblemError | None = None
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def uid_of(self, namespace: str, name: str) -> str | None:
+        self._begin("uid_of", name)
+        return self.uids.get(name)
+
+    async def agent_type_of(self, namespace: str, uid: str) -> str | None:
+        self._begin("agent_type_of", uid)
+        return self.types.get(uid)
+
+    async def messages(self, namespace: str, uid: str, limit: int, after: Spot | None) -> Page:
+        self._begin("messages", uid, limit, after)
+        return self.page
+
+    async def removed(self, namespace: str, wanted: PastFilter, limit: int, after: Spot | None) -> Page:
+        self._begin("removed", wanted, limit, after)
+        return self.page
+
+    def _begin(self, *call: Any) -> None:
+        self.asked.append(call)
+        if self.failure is not None:
+            raise self.failure
 
 
 class ScriptEndedError(Exception):

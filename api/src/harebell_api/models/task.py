@@ -71,6 +71,10 @@ class TaskDocument(Document):
             " hands it back. Null: the archive does not say."
         ),
     ]
+    interruption_leads_to: Annotated[
+        str | None,
+        Field(description="What that comes to for the current attempt: Resume, Requeue or Fail."),
+    ]
     queue_deadline_seconds: Annotated[
         int | None, Field(description="It fails if no agent started it within this time, if any.")
     ]
