@@ -12,6 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .limits import MAX_URL_BYTES
+from .middleware import head_problem
 from .problems import MEDIA_TYPE, Problem, ProblemType
 
 LONGEST_HEAD = 64 * 1024
@@ -47,6 +48,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._received - CHUNK_COST * self._body > LONGEST_HEAD and not self.transport.is_closing():
             self._refuse(_too_large(len(self.url)) if self._awaits_head else None)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection on, which answers no request that is larger than the library takes."""
+        split = self.url.partition(b"?")
+        problem = head_problem({"raw_path": split[0], "query_string": split[2], "headers": self.headers})
+        if problem is not None:
+            self._refuse(problem)
+            return
+        self._stop_waiting()
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         """Begin to wait for the headers."""

@@ -188,7 +188,7 @@ class FakePast:
 
     uids: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
-    page: Page = Page([], None)
+    page: Page = field(default_factory=lambda: Page([], None))
     failure: ProblemError | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
 

@@ -88,7 +88,7 @@ class MessageQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: _Limit = 100
+    limit: Annotated[int, Field(ge=1, le=100, description="How many at most.")] = 50
     cursor: _Cursor = None
 
 

@@ -8,11 +8,10 @@ from starlette.responses import Response
 
 from harebell_api.cache import Cache
 from harebell_api.models import QueueList
-from harebell_api.openapi import not_modified, problems
+from harebell_api.openapi import problems
 from harebell_api.queues import Queues
 
-from .answers import read_answer
-from .parameters import IfNoneMatch
+from .answers import freshness, json_answer
 
 
 def queue_routes(queues: Queues, *caches: Cache[Any]) -> APIRouter:
@@ -24,9 +23,9 @@ def queue_routes(queues: Queues, *caches: Cache[Any]) -> APIRouter:
         operation_id="listQueues",
         summary="Show what waits for agents of each type, and who is there to take it",
         response_model=QueueList,
-        responses={**not_modified(), **problems(422)},
+        responses=problems(),
     )
-    async def list_queues(if_none_match: IfNoneMatch = None) -> Response:
-        return read_answer(to_json({"items": queues.overview()}), if_none_match, *caches)
+    async def list_queues() -> Response:
+        return json_answer(to_json({"items": queues.overview()}), headers=freshness(caches))
 
     return router
