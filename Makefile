@@ -35,10 +35,11 @@ lock: | $(BIN)/uv ## write requirements/*.txt anew
 # ---- checks ----------------------------------------------------------------------------------------------
 
 .PHONY: generate
-generate: venv ## write what is generated from the models: CRDs, AsyncAPI document, policies
+generate: venv ## write what is generated from the models: CRDs, AsyncAPI and OpenAPI documents, policies
 	@$(BIN)/python -m harebell_crds.generate crds charts/harebell/crds
 	@$(BIN)/python -m harebell_bus.asyncapi docs
 	@$(BIN)/python -m harebell_bus.policies docs
+	@$(BIN)/python -m harebell_api.generate docs
 
 .PHONY: format
 format: venv ## format and fix what can be fixed

@@ -14,6 +14,7 @@ GENERATED = {
     "harebell_crds.generate": ("crds", "charts/harebell/crds"),
     "harebell_bus.asyncapi": ("docs",),
     "harebell_bus.policies": ("docs",),
+    "harebell_api.generate": ("docs",),
 }
 """Where each generator writes."""
 

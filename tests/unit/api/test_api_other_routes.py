@@ -125,9 +125,11 @@ def test_operations_have_stable_ids(openapi: dict[str, Any]) -> None:
 def test_every_operation_declares_its_problems(openapi: dict[str, Any]) -> None:
     for path, operation in _operations(openapi):
         failures = {status: r for status, r in operation["responses"].items() if int(status) >= 400}
-        assert {"401", "500"} <= set(failures), path
-        for response in failures.values():
-            assert list(response["content"]) == ["application/problem+json"], path
+        assert {"401", "414", "431", "500"} <= set(failures), path
+        for status, response in failures.items():
+            assert response == {"$ref": f"#/components/responses/Problem{status}"}, path
+    for response in openapi["components"]["responses"].values():
+        assert list(response["content"]) == ["application/problem+json"]
 
 
 def test_the_document_is_complete(openapi: dict[str, Any]) -> None:
@@ -138,7 +140,11 @@ def test_the_document_is_complete(openapi: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in text
     schemas = openapi["components"]["schemas"]
     references = set(_references(openapi))
-    assert references <= {f"#/components/schemas/{name}" for name in schemas}
+    shared = openapi["components"]["responses"]
+    assert references == {
+        *(f"#/components/responses/{name}" for name in shared),
+        *(f"#/components/schemas/{name}" for name in schemas if name != "StreamMessage"),
+    }
     assert "StreamMessage" in schemas
     assert "cancel" not in schemas["DispatchRequest"]["properties"]
     assert schemas["DispatchRequest"]["examples"]

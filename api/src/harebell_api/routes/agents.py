@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from harebell_api.agents import Agents, Order
 from harebell_api.models import AgentDocument, AgentList, AgentQuery
-from harebell_api.openapi import not_modified, problems
+from harebell_api.openapi import fresh, problems
 from harebell_api.permissions import Scope, access_of, needs
 from harebell_api.queries import agents_by_name
 
@@ -31,7 +31,7 @@ def agent_routes(agents: Agents) -> APIRouter:
         operation_id="listAgents",
         summary="List agents with their resources",
         response_model=AgentList,
-        responses={**not_modified(), **problems(403, 422)},
+        responses={**fresh(tagged=True), **problems(403, 422)},
         dependencies=[needs(Scope.READ)],
     )
     async def list_agents(
@@ -47,7 +47,7 @@ def agent_routes(agents: Agents) -> APIRouter:
         operation_id="getAgent",
         summary="Show an agent",
         response_model=AgentDocument,
-        responses={**not_modified(), **problems(403, 404, 422, 503)},
+        responses={**fresh(tagged=True), **problems(403, 404, 422, 503)},
         dependencies=[needs(Scope.READ)],
     )
     async def get_agent(request: Request, name: AgentName, if_none_match: IfNoneMatch = None) -> Response:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from harebell_api.announcements import Announcements, visible
 from harebell_api.models import AnnouncementDocument, AnnouncementPage, AnnouncementQuery, AnnouncementRequest
-from harebell_api.openapi import not_modified, problems
+from harebell_api.openapi import fresh, problems
 from harebell_api.permissions import Scope, access_of, needs
 from harebell_api.queries import AnnouncementFilter, newest
 
@@ -28,7 +28,7 @@ def announcement_routes(announcements: Announcements) -> APIRouter:
         operation_id="listAnnouncements",
         summary="List Announcements, newest first, with who knows of them and who does not",
         response_model=AnnouncementPage,
-        responses={**not_modified(), **problems(400, 403, 422)},
+        responses={**fresh(tagged=True), **problems(400, 403, 422)},
         dependencies=[needs(Scope.READ)],
     )
     async def list_announcements(
@@ -49,7 +49,7 @@ def announcement_routes(announcements: Announcements) -> APIRouter:
         operation_id="getAnnouncement",
         summary="Show an Announcement, with who knows of it and who does not",
         response_model=AnnouncementDocument,
-        responses={**not_modified(), **problems(403, 404, 422, 503)},
+        responses={**fresh(tagged=True), **problems(403, 404, 422, 503)},
         dependencies=[needs(Scope.READ)],
     )
     async def get_announcement(

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from harebell_api.cache import Cache
 from harebell_api.models import QueueList
-from harebell_api.openapi import problems
+from harebell_api.openapi import fresh, problems
 from harebell_api.queues import Queues
 
 from .answers import freshness, json_answer
@@ -23,7 +23,7 @@ def queue_routes(queues: Queues, *caches: Cache[Any]) -> APIRouter:
         operation_id="listQueues",
         summary="Show what waits for agents of each type, and who is there to take it",
         response_model=QueueList,
-        responses=problems(),
+        responses={**fresh(tagged=False), **problems()},
     )
     async def list_queues() -> Response:
         return json_answer(to_json({"items": queues.overview()}), headers=freshness(caches))

@@ -17,7 +17,7 @@ from harebell_api.models import (
     TaskQuery,
     TaskStatusDocument,
 )
-from harebell_api.openapi import not_modified, problems
+from harebell_api.openapi import fresh, problems
 from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import TaskFilter, newest
 from harebell_api.queues import Queues
@@ -64,7 +64,7 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         operation_id="getTask",
         summary="Read the status of a Task",
         response_model=TaskStatusDocument,
-        responses={**not_modified(), **problems(404, 422, 503)},
+        responses={**fresh(tagged=True), **problems(404, 422, 503)},
     )
     async def status(task_id: TaskId, if_none_match: IfNoneMatch = None) -> Response:
         try:
@@ -84,7 +84,7 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         operation_id="listTasks",
         summary="List Tasks, newest first",
         response_model=TaskPage,
-        responses={**not_modified(), **problems(400, 422)},
+        responses={**fresh(tagged=True), **problems(400, 422)},
     )
     async def list_tasks(query: Annotated[TaskQuery, Query()], if_none_match: IfNoneMatch = None) -> Response:
         after = place_after(query.cursor)
