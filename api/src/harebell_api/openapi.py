@@ -93,8 +93,7 @@ def build(app: FastAPI) -> dict[str, Any]:
         schemas.update({name: part for name, part in schema.pop("$defs", {}).items() if name not in schemas})
         schemas[model.__name__] = schema
     _drop_unused_validation_errors(document)
-    # Each is looked at by itself, so the model of the request does not look at them, and would describe them in
-    # place.
+    # Each is looked at by itself, so the request's model does not look at them, and describes them in place.
     schemas["BatchRequest"]["properties"]["tasks"]["items"] = {"$ref": _SCHEMAS + BatchEntry.__name__}
     _add_examples(document)
     _share_problems(document)

@@ -109,7 +109,7 @@ def test_examples_do_what_they_show(client: TestClient, past: FakePast, operatio
 
 
 def _form(value: Any) -> Any:
-    """What of a document does not depend on when it was asked for: its members, and how many entries it has."""
+    """What of a document does not depend on when it was asked for: its members, and how many entries."""
     if isinstance(value, dict):
         return {k: _form(v) for k, v in value.items() if k not in ("errors", "detail")}
     if isinstance(value, list):
