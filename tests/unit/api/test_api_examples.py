@@ -1,46 +1,24 @@
 """Every example of the OpenAPI document, sent as it is there; requests and answers against their schemas."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
 from starlette.testclient import TestClient
+from tests.support.openapi import DOCUMENT, operations, validate
 
 from harebell_api.app import Dependencies
 from harebell_api.examples import EXAMPLES, Example
-from harebell_api.generate import FILE
 from harebell_api.past import Page
 from harebell_api.records import agent_record, announcement_record, task_record
 from harebell_api.samples import AGENT, ANNOUNCEMENT, FAILED, MESSAGE, WAITING
 
 from .fakes import FakePast, FakeStore
 
-DOCUMENT = json.loads((Path(__file__).parents[3] / "docs" / FILE).read_text())
-BASE = "urn:openapi"
 PROBLEM = "application/problem+json"
-
-
-def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in DOCUMENT["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
-
-
 OPERATIONS = {o["operationId"]: (method, path, o) for method, path, o in operations()}
 CASES = [(operation, name) for operation, examples in EXAMPLES.items() for name in examples]
-
-
-def validate(value: Any, schema: Any) -> None:
-    registry: Registry[Any] = Registry().with_resource(BASE, DRAFT202012.create_resource(DOCUMENT))
-    # References within the document are relative to it.
-    whole = json.loads(json.dumps(schema).replace('"#/', f'"{BASE}#/'))
-    checker = Draft202012Validator.FORMAT_CHECKER
-    Draft202012Validator(whole, registry=registry, format_checker=checker).validate(value)
 
 
 @pytest.fixture
