@@ -92,6 +92,10 @@ bench-topology: cluster ## compare ways to serve priorities; ARGS="--help" lists
 chaos: cluster ## longer faults: each node of the broker lost in turn, a broker that grows
 	$(PYTEST) tests/integration -m chaos
 
+.PHONY: fuzz
+fuzz: cluster ## requests made up from the OpenAPI document; HAREBELL_FUZZ_CASES=200 for each operation, HAREBELL_FUZZ_SEED=1
+	HAREBELL_FUZZ_CASES=$${HAREBELL_FUZZ_CASES:-200} $(PYTEST) tests/integration/api/test_fuzz.py
+
 .PHONY: demo
 demo: venv ## from nothing to Tasks done and shown
 	@$(BIN)/python -m tests.demo

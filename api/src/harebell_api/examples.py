@@ -49,7 +49,13 @@ def _page(*items: Any) -> dict[str, Any]:
 
 def _made(name: str, **more: Any) -> dict[str, Any]:
     """Return a Task as it is answered right after it was made."""
-    begun = {"phase": "Pending", "reason": None, "attempt": 0, "queuedAt": None, "conditions": []}
+    begun: dict[str, Any] = {
+        "phase": "Pending",
+        "reason": None,
+        "attempt": 0,
+        "queuedAt": None,
+        "conditions": [],
+    }
     return {**_WAITING, **begun, "taskId": name, "name": name, **more}
 
 

@@ -62,8 +62,10 @@ def fresh(*, tagged: bool) -> dict[int | str, dict[str, Any]]:
         for name, text in _READ_HEADERS.items()
         if tagged or name != "ETag"
     }
-    unchanged = {304: {"description": "The client has it already: it is as If-None-Match says."}}
-    return {200: {"description": "As it is now.", "headers": headers}, **(unchanged if tagged else {})}
+    answers: dict[int | str, dict[str, Any]] = {200: {"description": "As it is now.", "headers": headers}}
+    if tagged:
+        answers[304] = {"description": "The client has it already: it is as If-None-Match says."}
+    return answers
 
 
 def install(app: FastAPI) -> None:

@@ -18,6 +18,7 @@ from .records import AgentRecord, AnnouncementRecord, TaskRecord
 from .selector import Selector
 
 Dated = TypeVar("Dated", TaskRecord, AnnouncementRecord)
+DatedIn = TypeVar("DatedIn", TaskRecord, AnnouncementRecord, contravariant=True)
 
 Place = tuple[str, str]
 """Time of creation and UID: a total order that never changes."""
@@ -62,10 +63,10 @@ class AnnouncementFilter:
         )
 
 
-class Filter(Protocol[Dated]):
+class Filter(Protocol[DatedIn]):
     """Says what a list is to show."""
 
-    def matches(self, record: Dated, /) -> bool:
+    def matches(self, record: DatedIn, /) -> bool:
         """Whether the record is to be shown."""
         ...
 

@@ -12,11 +12,10 @@ from websockets.exceptions import InvalidStatus
 
 pytestmark = pytest.mark.timeout(180, func_only=True)  # bringing up a cluster takes longer
 
-CREDENTIALS: dict[str, dict[str, str | bytes]] = {
+CREDENTIALS: dict[str, dict[str, str]] = {
     "none": {},
     "empty": {"Authorization": ""},
     "scheme alone": {"Authorization": "Bearer"},
-    "scheme and space": {"Authorization": "Bearer "},
     "no scheme": {"Authorization": KEY},
     "another scheme": {"Authorization": f"Basic {KEY}"},
     "garbage": {"Authorization": "Bearer garbage-0123456789"},
@@ -25,7 +24,6 @@ CREDENTIALS: dict[str, dict[str, str | bytes]] = {
     "other case": {"Authorization": f"Bearer {KEY.upper()}"},
     "twice": {"Authorization": f"Bearer {KEY} {KEY}"},
     "quoted": {"Authorization": f'Bearer "{KEY}"'},
-    "no ASCII": {"Authorization": b"Bearer \xff\xfe\xe2\x82\xac"},
     "long": {"Authorization": "Bearer " + "x" * 8000},
     "elsewhere": {"X-Api-Key": KEY, "Cookie": f"key={KEY}"},
 }
@@ -66,19 +64,29 @@ def test_requests(api: Api, wrong: str) -> None:
             assert KEY not in answer.text
 
 
+def test_a_header_that_is_no_ascii(api: Api) -> None:
+    with httpx2.Client(base_url=api.http.base_url, trust_env=False, timeout=30) as http:
+        for value in (
+            b"Bearer \xff\xfe\xe2\x82\xac",
+            b"\xff",
+            KEY.encode() + b"\xff",
+            b"Bearer " + KEY.encode() + b"\xff",
+        ):
+            assert http.get("/api/v1/tasks", headers={b"Authorization": value}).status_code == 401
+
+
 def test_a_key_in_the_url_is_none(api: Api) -> None:
     with httpx2.Client(base_url=api.http.base_url, trust_env=False, timeout=30) as http:
         for name in ("key", "api_key", "access_token", "authorization"):
             assert http.get("/api/v1/tasks", params={name: KEY}).status_code == 401
 
 
-@pytest.mark.parametrize("wrong", [w for w in CREDENTIALS if w != "no ASCII"])  # which its client cannot send
+@pytest.mark.parametrize("wrong", CREDENTIALS)
 async def test_handshakes(api: Api, wrong: str) -> None:
     root = api.ws.removesuffix("/ws")
-    headers: Any = CREDENTIALS[wrong]
     for path in SOCKETS:
         with pytest.raises(InvalidStatus) as refused:
-            await connect(root + path, additional_headers=headers, proxy=None)
+            await connect(root + path, additional_headers=CREDENTIALS[wrong], proxy=None)
         assert refused.value.response.status_code == 401, path
         assert refused.value.response.headers["content-type"] == "application/problem+json"
 

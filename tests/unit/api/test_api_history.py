@@ -162,7 +162,7 @@ def test_a_task_that_is_gone_is_looked_for_in_the_archive(parts: Dependencies) -
     asking = client(parts, archive)
     for task_id in ("old", uid_of(1)):
         answer = asking.get(f"/api/v1/status/{task_id}")
-        assert (answer.status_code, answer.json()) == (200, {"source": "archive"})
+        assert (answer.status_code, answer.json()) == (200, {"source": "archive", "queue": None})
     assert archive.asked == [("work", "old", False), ("work", uid_of(1), True)]
     assert asking.get("/api/v1/status/unknown").status_code == 404
     assert asking.post("/api/v1/cancel/old").status_code == 404

@@ -15,7 +15,7 @@ MAX_BATCH = 100
 class BatchEntry(DispatchRequest):
     """One Task of a batch."""
 
-    idempotency_key: Annotated[  # type: ignore[assignment]
+    idempotency_key: Annotated[
         str | None,
         Field(
             min_length=1,
@@ -23,7 +23,7 @@ class BatchEntry(DispatchRequest):
             pattern=r"^[\x20-\x7e]+$",
             description="A value of the client's choice, as the header Idempotency-Key of a single dispatch.",
         ),
-    ] = None
+    ] = None  # type: ignore[assignment]
 
 
 class BatchRequest(BaseModel):
