@@ -41,7 +41,9 @@ class Fuzzed:
 def fuzz(api: Api, folder: Path, cases: int, seed: int, seconds: float) -> Fuzzed:
     """Send the examples, the borders of every schema, and ``cases`` requests made up for each operation.
 
-    The same seed gives the same requests. :raises subprocess.TimeoutExpired: it takes longer than ``seconds``.
+    The same seed gives the same requests.
+
+    :raises subprocess.TimeoutExpired: it takes longer than ``seconds``.
     """
     report = folder / "report.json"
     command = [

@@ -71,6 +71,7 @@ def create_app(given: Dependencies) -> FastAPI:
         openapi_url=openapi.PATH,
         docs_url=None,  # the pages load their scripts from a CDN
         redoc_url=None,
+        redirect_slashes=False,  # what it redirects to is made of the Host that the client named
     )
     service = Tasks(given.namespace, given.store, given.task_cache)
     caches: dict[Kind, Cache[Any]] = {

@@ -1,4 +1,4 @@
-"""No request that can be made up from the OpenAPI document makes the API fail, or answer otherwise than it says.
+"""No request made up from the OpenAPI document makes the API fail, or answer otherwise than it says.
 
 ``make fuzz`` sends more of them: ``HAREBELL_FUZZ_CASES`` for each operation, from ``HAREBELL_FUZZ_SEED``.
 """

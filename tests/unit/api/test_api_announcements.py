@@ -69,6 +69,8 @@ def test_names_are_taken_once(client: TestClient) -> None:
         ({"kind": "Holiday"}, "/kind"),
         ({"message": "x" * 4097}, "/message"),
         ({"expiresAt": "soon"}, "/expiresAt"),
+        ({"expiresAt": "0001-01-01T00:00:00+14:00"}, "/expiresAt"),
+        ({"expiresAt": "9999-12-31T23:59:59-14:00"}, "/expiresAt"),
         ({"agentSelector": {"type": ["text"]}}, "/agentSelector/type"),
         ({"agentSelector": {"types": ["Not a type"]}}, "/agentSelector/types/0"),
         ({"agentSelector": {"matchLabels": {str(n): "" for n in range(21)}}}, "/agentSelector/matchLabels"),

@@ -439,6 +439,7 @@ def test_wrong_parameters_are_named(
         ("GET", "/api/v1/nothing", (404, "not-found")),
         ("GET", "/", (404, "not-found")),
         ("GET", "/docs", (404, "not-found")),
+        ("GET", "/api/v1/tasks/", (404, "not-found")),
         ("GET", "/api/v1/dispatch", (405, "method-not-allowed")),
         ("DELETE", "/api/v1/status/t", (405, "method-not-allowed")),
     ],

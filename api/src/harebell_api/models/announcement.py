@@ -17,6 +17,7 @@ from harebell_crds.model import Time
 
 from .dispatch import NAME_PATTERN, PREFIX_PATTERN
 from .document import Document
+from .parameters import EARLIEST, LATEST
 
 
 class SelectorRequest(AgentSelector):
@@ -33,6 +34,14 @@ class AnnouncementRequest(AnnouncementSpec):
     agent_selector: Annotated[SelectorRequest, Field(description="Which agents it is for. Empty: all.")] = (
         SelectorRequest()
     )
+    expires_at: Annotated[
+        Time | None,
+        Field(
+            ge=EARLIEST,
+            le=LATEST,
+            description="When it ends by itself. Absent: when it is deleted; RFC 3339.",
+        ),
+    ] = None
     name: Annotated[
         str | None,
         Field(max_length=253, pattern=NAME_PATTERN, description="Its name. Default: a generated one."),
