@@ -12,6 +12,8 @@ from .permissions import client_of
 from .problems import Problem, ProblemError, ProblemType
 
 logger = logging.getLogger("harebell_api.access")
+LONGEST_LOGGED = 1024
+"""Characters of a path in the log."""
 
 
 class BodyLimitMiddleware:
@@ -110,7 +112,7 @@ class AccessLogMiddleware:
         finally:
             fields = {
                 "method": scope.get("method", "WEBSOCKET"),
-                "path": scope["path"],
+                "path": scope["path"][:LONGEST_LOGGED],
                 "status": status,
                 "milliseconds": round((time.perf_counter() - began) * 1000, 1),
                 "client": client_of(scope),
