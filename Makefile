@@ -36,11 +36,12 @@ lock: | $(BIN)/uv ## write requirements/*.txt anew
 # ---- checks ----------------------------------------------------------------------------------------------
 
 .PHONY: generate
-generate: venv ## write what is generated from the models: CRDs, AsyncAPI document, policies, schema of the chart's values
+generate: venv ## write what is generated from the models: CRDs, AsyncAPI and OpenAPI documents, policies, schema of the chart's values
 	@$(BIN)/python -m harebell_crds.generate crds charts/harebell/crds
 	@$(BIN)/python -m harebell_bus.asyncapi docs
 	@$(BIN)/python -m harebell_bus.policies docs
 	@$(BIN)/python -m charts.values charts/harebell
+	@$(BIN)/python -m harebell_api.generate docs
 
 .PHONY: format
 format: venv ## format and fix what can be fixed
@@ -92,6 +93,10 @@ bench-topology: cluster ## compare ways to serve priorities; ARGS="--help" lists
 .PHONY: chaos
 chaos: cluster ## longer faults: each node of the broker lost in turn, a broker that grows
 	$(PYTEST) tests/integration -m chaos
+
+.PHONY: fuzz
+fuzz: cluster ## requests made up from the OpenAPI document; HAREBELL_FUZZ_CASES=200 for each operation, HAREBELL_FUZZ_SEED=1
+	HAREBELL_FUZZ_CASES=$${HAREBELL_FUZZ_CASES:-200} $(PYTEST) tests/integration/api/test_fuzz.py
 
 .PHONY: demo
 demo: venv ## from nothing to Tasks done and shown

@@ -77,7 +77,7 @@ def test_rights() -> None:
     assert granted(role) == {
         "harebell.dev/tasks": look | change,
         "harebell.dev/agents": look | change,
-        "harebell.dev/announcements": look,
+        "harebell.dev/announcements": look | {"create", "delete"},
         "harebell.dev/agentpools": look,
         "harebell.dev/agentpools/status": {"patch"},
         "harebell.dev/announcements/status": {"patch"},

@@ -2,9 +2,11 @@
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ class Api:
     process: "subprocess.Popen[str]"
     port: int
     http: httpx2.Client
+    log: "queue.SimpleQueue[str]"
+    """Lines that nobody has looked at yet; an empty one: it has ended."""
 
     @property
     def ws(self) -> str:
@@ -38,8 +42,7 @@ class Api:
 
     def wait_for_log(self, *wanted: str) -> str:
         """Read the log until a line holds all the words, and return that line's message."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        while line := self.log.get(timeout=60):
             if all(word in line for word in wanted):
                 return str(json.loads(line)["message"])
         raise AssertionError(f"the API ended without saying {wanted}")
@@ -61,11 +64,14 @@ def running(kubeconfig: Path, namespace: str, key_folder: Path | None, **more: s
     process = subprocess.Popen(
         [sys.executable, "-m", "harebell_api"], stdout=subprocess.PIPE, text=True, env=environment
     )
-    api = Api(process, 0, httpx2.Client(headers=AUTH, timeout=30, trust_env=False))
+    api = Api(process, 0, httpx2.Client(headers=AUTH, timeout=30, trust_env=False), queue.SimpleQueue())
+    # Read all the time: who writes into a full pipe waits.
+    reader = threading.Thread(target=_read, args=(process, api.log), daemon=True)
+    reader.start()
     try:
         api.port = int(api.wait_for_log("serving namespace").rpartition(":")[2])
         api.http.base_url = httpx2.URL(f"http://127.0.0.1:{api.port}")
-        for _ in range(2):
+        for _ in range(3):
             api.wait_for_log(": listed ")
         yield api
     finally:
@@ -73,5 +79,12 @@ def running(kubeconfig: Path, namespace: str, key_folder: Path | None, **more: s
         if process.poll() is None:
             process.kill()
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        reader.join()
+
+
+def _read(process: "subprocess.Popen[str]", log: "queue.SimpleQueue[str]") -> None:
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            log.put(line)
+    log.put("")

@@ -17,6 +17,7 @@ GENERATED = {
     "harebell_bus.asyncapi": ("docs",),
     "harebell_bus.policies": ("docs",),
     "charts.values": ("charts/harebell",),
+    "harebell_api.generate": ("docs",),
 }
 """Where each generator writes."""
 

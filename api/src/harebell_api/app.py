@@ -3,25 +3,39 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from fastapi import FastAPI
 
-from . import handlers, openapi
+from . import handlers, limits, openapi
+from .agents import Agents
+from .announcements import Announcements
 from .archive import Archive
 from .audit import AuditMiddleware
 from .auth import AuthMiddleware, Door, Vouching
+from .batches import Batches
 from .cache import Cache
 from .keyring import KeyRing
-from .kube import Kind, TaskStore
+from .kube import Kind, Store
 from .metrics import Metrics, MetricsMiddleware
-from .middleware import AccessLogMiddleware, BodyLimitMiddleware
+from .middleware import AccessLogMiddleware, BodyLimitMiddleware, HeadLimitMiddleware
+from .past import Past
 from .queues import Queues
-from .records import AgentRecord, TaskRecord
-from .routes import agents, probes, queues, replay, stream, tasks
+from .records import AgentRecord, AnnouncementRecord, TaskRecord
+from .routes import (
+    agents,
+    announcements,
+    batch,
+    history,
+    probes,
+    queues,
+    replay,
+    stream,
+    suspension,
+    tasks,
+)
 from .stream import Streams
 from .tasks import Tasks, task_aliases
-
-MAX_BODY_BYTES = 512 * 1024
 
 
 def _task_cache() -> Cache[TaskRecord]:
@@ -32,18 +46,24 @@ def _agent_cache() -> Cache[AgentRecord]:
     return Cache(lambda agent: (agent.uid,))
 
 
+def _announcement_cache() -> Cache[AnnouncementRecord]:
+    return Cache(lambda announcement: (announcement.uid,))
+
+
 @dataclass(frozen=True)
 class Dependencies:
     """What the application works with."""
 
     namespace: str
-    store: TaskStore
+    store: Store
     keys: KeyRing | None
     """None: API keys are not taken."""
     archive: Archive | None = None
+    past: Past | None = None
     vouching: Vouching | None = None
     task_cache: Cache[TaskRecord] = field(default_factory=_task_cache)
     agent_cache: Cache[AgentRecord] = field(default_factory=_agent_cache)
+    announcement_cache: Cache[AnnouncementRecord] = field(default_factory=_announcement_cache)
     metrics: Metrics = field(default_factory=Metrics)
 
 
@@ -55,18 +75,25 @@ def create_app(given: Dependencies) -> FastAPI:
         openapi_url=openapi.PATH,
         docs_url=None,  # the pages load their scripts from a CDN
         redoc_url=None,
+        redirect_slashes=False,  # what it redirects to is made of the Host that the client named
     )
     service = Tasks(given.namespace, given.store, given.task_cache)
-    caches: dict[Kind, Cache[TaskRecord] | Cache[AgentRecord]] = {
+    caches: dict[Kind, Cache[Any]] = {
         Kind.TASKS: given.task_cache,
         Kind.AGENTS: given.agent_cache,
+        Kind.ANNOUNCEMENTS: given.announcement_cache,
     }
     waiting = Queues(given.agent_cache.values)
     given.task_cache.follow(waiting.changed)
     app.include_router(tasks.task_routes(service, waiting, given.archive))
-    app.include_router(queues.queue_routes(waiting))
+    app.include_router(batch.batch_routes(Batches(service)))
+    app.include_router(suspension.suspension_routes(service))
+    app.include_router(queues.queue_routes(waiting, given.task_cache, given.agent_cache))
     app.include_router(replay.replay_routes(service))
-    app.include_router(agents.agent_routes(given.agent_cache))
+    app.include_router(agents.agent_routes(Agents(given.store, given.agent_cache)))
+    announced = Announcements(given.store, given.announcement_cache, given.agent_cache)
+    app.include_router(announcements.announcement_routes(announced))
+    app.include_router(history.history_routes(service, given.past))
     app.include_router(stream.stream_routes(Streams(service, given.metrics)))
     app.include_router(
         probes.probe_routes({k.value: _freshness(c) for k, c in caches.items()}, given.metrics)
@@ -78,15 +105,16 @@ def create_app(given: Dependencies) -> FastAPI:
     handlers.install(app)
     openapi.install(app)
     # The last one added comes first: measure, log, ask who it is, and only then look at the request.
-    app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimitMiddleware, limit=limits.body_limit)
     app.add_middleware(AuthMiddleware, door=Door(given.keys, given.vouching), public=probes.PATHS)
+    app.add_middleware(HeadLimitMiddleware)
     app.add_middleware(AuditMiddleware)
     app.add_middleware(AccessLogMiddleware, quiet=probes.PATHS)
     app.add_middleware(MetricsMiddleware, metrics=given.metrics)
     return app
 
 
-def _freshness(cache: Cache[TaskRecord] | Cache[AgentRecord]) -> Callable[[], bool]:
+def _freshness(cache: Cache[Any]) -> Callable[[], bool]:
     return lambda: cache.fresh
 
 

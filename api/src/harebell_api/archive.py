@@ -1,4 +1,4 @@
-"""Reads the archive: the view ``harebell.task_history``, as a role that may read nothing else."""
+"""Reads the archive: the views about Tasks, as a role that may read nothing else."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import asyncpg
 from pydantic_core import to_json
 
-from .history import Message, document, parsed
+from .history import RECORDS, Message, document, parsed
 from .problems import ProblemError, ProblemType
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _LONGEST = 1000
 _COLUMNS = "task_uid, task_namespace, task_name, time, exchange, kind, body, raw"
 _BY_NAME = f"""
 SELECT {_COLUMNS} FROM harebell.task_history
-WHERE kind = 'Removed' AND task_namespace = $1 AND task_name = $2
+WHERE kind = 'Removed' AND exchange = '{RECORDS}' AND task_namespace = $1 AND task_name = $2
 ORDER BY time DESC LIMIT 1
 """  # noqa: S608 - no part of it comes from outside
 _BY_UID = f"""
@@ -62,21 +62,24 @@ class PostgreSQL:
 
     async def find(self, namespace: str, task_id: str, *, is_uid: bool) -> bytes | None:
         """See :class:`Archive`."""
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                rows = await self._rows(_BY_UID if is_uid else _BY_NAME, namespace, task_id)
-        except _FAILURES as error:
-            logger.warning("the archive cannot be read: %s: %s", type(error).__name__, error)
-            raise ProblemError(
-                ProblemType.UNAVAILABLE,
-                "no such Task is in the cluster, and the archive cannot be read now",
-                headers={"Retry-After": RETRY_SECONDS},
-            ) from error
+        failure = "no such Task is in the cluster, and the archive cannot be read now"
+        rows = await self.rows(failure, _BY_UID if is_uid else _BY_NAME, namespace, task_id)
         messages = [m for row in rows if (m := _message(row)) is not None]
         found = document(messages)
         return to_json(found) if found is not None else None
 
-    async def _rows(self, query: str, *arguments: str) -> list[Any]:
+    async def rows(self, failure: str, query: str, *arguments: object) -> list[Any]:
+        """Return what a query finds. :raises ProblemError: it cannot be had in time; ``failure`` says so."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._fetch(query, *arguments)
+        except _FAILURES as error:
+            logger.warning("the archive cannot be read: %s: %s", type(error).__name__, error)
+            raise ProblemError(
+                ProblemType.UNAVAILABLE, failure, headers={"Retry-After": RETRY_SECONDS}
+            ) from error
+
+    async def _fetch(self, query: str, *arguments: object) -> list[Any]:
         if self._pool is None:
             # A pool that holds no connection yet: nothing is awaited that could fail.
             self._pool = await asyncpg.create_pool(

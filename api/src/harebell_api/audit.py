@@ -1,6 +1,7 @@
 """Who changed what: one line of the logger ``harebell_api.audit`` for each request that writes.
 
-Also for those that were refused, and at every log level. The line names the Tasks that were made or changed.
+Also for those that were refused, and at every log level. The line names the Tasks, Agents and Announcements
+that were made, changed or deleted, or were to be.
 """
 
 import logging
@@ -9,21 +10,22 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .kube import Kind
 from .logs import AUDIT
 from .permissions import client_of
 
 logger = logging.getLogger(AUDIT)
 
-_TASKS_KEY = "harebell.audit.tasks"
+_NOTED_KEY = "harebell.audit.noted"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST = 300
 """Of what the client may have made up."""
-_MOST_TASKS = 500
+_MOST_NAMES = 500
 
 
-def note_tasks(connection: HTTPConnection, *names: str) -> None:
-    """Note which Tasks a request made or changed, where its path does not say so."""
-    connection.scope.setdefault(_TASKS_KEY, []).extend(names)
+def note(connection: HTTPConnection, kind: Kind, *names: str) -> None:
+    """Note what a request makes or changes, where its path does not name a Task."""
+    connection.scope.setdefault(_NOTED_KEY, {}).setdefault(kind, []).extend(names)
 
 
 class AuditMiddleware:
@@ -56,7 +58,7 @@ def line(scope: Scope, status: int) -> dict[str, Any]:
     access, peer, route = client_of(scope), scope.get("client"), scope.get("route")
     known = scope["method"] in (getattr(route, "methods", None) or ())
     named = scope.get("path_params", {}).get("task_id")
-    tasks = scope.get(_TASKS_KEY) or ([named[:_LONGEST]] if named else [])
+    noted = {Kind.TASKS: [named] if named else [], **scope.get(_NOTED_KEY, {})}
     forwarded = HTTPConnection(scope).headers.get("x-forwarded-for")
     return {
         "client": access.client if access else None,
@@ -64,7 +66,7 @@ def line(scope: Scope, status: int) -> dict[str, Any]:
         "action": getattr(route, "operation_id", None) if known else None,
         "method": scope["method"][:_LONGEST],
         "path": scope["path"][:_LONGEST],
-        "tasks": tasks[:_MOST_TASKS],
+        **{kind.value: [name[:_LONGEST] for name in noted.get(kind, [])[:_MOST_NAMES]] for kind in Kind},
         "outcome": outcome(status),
         "status": status,
         "source": peer[0] if peer else None,

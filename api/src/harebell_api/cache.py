@@ -85,6 +85,16 @@ class Cache(Generic[R]):
         """Whether the cache was filled, and its watch is known to have worked of late."""
         return self._heard is not None and self._clock() - self._heard < FRESH_SECONDS
 
+    @property
+    def age(self) -> float | None:
+        """Seconds since the watch last showed that it works; None: the cache was never filled."""
+        return None if self._heard is None else max(0.0, self._clock() - self._heard)
+
+    @property
+    def watched(self) -> int:
+        """The version up to which the watch has delivered everything."""
+        return self._watched
+
     def heard(self, version: int | None = None) -> None:
         """Note that the watch works, and has delivered everything up to ``version``."""
         self._heard = self._clock()

@@ -1,6 +1,5 @@
 """What became of a Task that is no longer a resource, from its messages in the archive."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +8,11 @@ from typing import Any
 from harebell_crds.task import AttemptOutcome, Priority, TaskPhase
 
 from .records import task_document
+from .shallow import read_json
 
 ARCHIVE = "archive"
+RECORDS = "harebell.records"
+"""The exchange of the operator's records. Nobody else may publish there, so nothing from elsewhere is one."""
 UNKNOWN = "Unknown"
 """The phase where the archive lacks the record of the deletion, and what there is does not tell the end."""
 
@@ -47,14 +49,15 @@ def document(messages: Sequence[Message]) -> dict[str, Any] | None:
     could publish it, only what agents said is known.
     """
     newest = sorted(messages, key=lambda m: m.time)
-    removed = [m for m in newest if m.kind == "Removed"]
+    removed = [m for m in newest if m.kind == "Removed" and m.exchange == RECORDS]
     if removed:
-        return _of_record(removed[-1])
+        return of_record(removed[-1])
     works = [m for m in newest if m.kind == "Work"]
     return _of_messages(works[-1], newest) if works else None
 
 
-def _of_record(removed: Message) -> dict[str, Any]:
+def of_record(removed: Message) -> dict[str, Any]:
+    """Return a Task as the record of its deletion shows it, as :class:`.models.TaskDocument` describes it."""
     body = removed.body
     return _archived(removed, body["spec"], body["status"], body["labels"], body["createdAt"])
 
@@ -124,7 +127,7 @@ def _second(time: datetime) -> str:
 def parsed(body: str | None, raw: bytes | None) -> Mapping[str, Any] | None:
     """Return a message's body, which PostgreSQL keeps as it came where its JSON cannot hold it."""
     try:
-        content = json.loads(body if body is not None else raw or b"")
+        content = read_json(body.encode() if body is not None else raw or b"")
     except ValueError:
         return None
     return content if isinstance(content, dict) else None

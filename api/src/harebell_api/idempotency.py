@@ -39,7 +39,8 @@ def hash_key(namespace: str, key: str) -> str:
 
 
 def same_request(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Whether a Task's spec is what is asked for now. Having been cancelled since makes no difference.
+    """Whether a Task's spec is what is asked for now. Having been cancelled, suspended or resumed since makes
+    no difference.
 
     Nor does the key, which is how the Task was found.
     """
@@ -47,5 +48,6 @@ def same_request(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
 
 
 def _normal(spec: Mapping[str, Any]) -> TaskSpec:
-    """Return the spec with the defaults the API server fills in, without cancel and the key."""
-    return TaskSpec.model_validate({**spec, "cancel": None, "idempotencyKey": None})
+    """Return the spec with the defaults the API server fills in, without what other requests change, and
+    without the key."""
+    return TaskSpec.model_validate({**spec, "cancel": None, "suspend": False, "idempotencyKey": None})

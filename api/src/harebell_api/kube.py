@@ -6,7 +6,6 @@ watch could not be given a deadline of its own.
 """
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from harebell_crds import GROUP, VERSION
 
 from .kube_errors import ApiServerUnreachableError, error_of
+from .shallow import read_json
 
 Object = Mapping[str, Any]
 """A resource as the API server sends it."""
@@ -42,29 +42,34 @@ class Kind(StrEnum):
 
     TASKS = "tasks"
     AGENTS = "agents"
+    ANNOUNCEMENTS = "announcements"
 
 
-class TaskStore(Protocol):
-    """Writes Task specs, and reads one Task that the cache does not have.
+class Store(Protocol):
+    """Writes specs, and reads one object that the cache does not have.
 
     Every method may raise :class:`.kube_errors.ApiServerError` or ``ApiServerUnreachableError``.
     """
 
-    async def create_task(self, manifest: Object) -> Object:
-        """Create a Task and return it."""
+    async def create(self, kind: Kind, manifest: Object) -> Object:
+        """Create an object and return it."""
         ...
 
-    async def read_task(self, name: str) -> Object:
-        """Return a Task."""
+    async def read(self, kind: Kind, name: str) -> Object:
+        """Return an object, as it is now."""
         ...
 
-    async def patch_task(self, name: str, patch: Object) -> Object:
-        """Apply a JSON merge patch to a Task and return it."""
+    async def patch(self, kind: Kind, name: str, patch: Object) -> Object:
+        """Apply a JSON merge patch to an object and return it."""
+        ...
+
+    async def delete(self, kind: Kind, name: str, uid: str) -> None:
+        """Delete the object that has this name and UID."""
         ...
 
 
 class Source(Protocol):
-    """Lists and watches a kind; raises as :class:`TaskStore` does."""
+    """Lists and watches a kind; raises as :class:`Store` does."""
 
     def list(self, kind: Kind) -> AsyncGenerator[Object, None]:
         """Yield the list page by page."""
@@ -76,7 +81,7 @@ class Source(Protocol):
 
 
 class Secrets(Protocol):
-    """Reads and watches one Secret at a time; raises as :class:`TaskStore` does."""
+    """Reads and watches one Secret at a time; raises as :class:`Store` does."""
 
     async def read_secret(self, name: str) -> Object:
         """Return a Secret."""
@@ -88,7 +93,7 @@ class Secrets(Protocol):
 
 
 class Reviewer(Protocol):
-    """Has the API server say who somebody is and what they may do; raises as :class:`TaskStore` does."""
+    """Has the API server say who somebody is and what they may do; raises as :class:`Store` does."""
 
     async def review(self, group: str, kind: str, spec: Object) -> Object:
         """Return the ``status`` of a review, such as ``TokenReview`` of ``authentication.k8s.io``."""
@@ -103,17 +108,21 @@ class Kube:
         self._root = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace, safe='')}"
         self._secrets = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
 
-    async def create_task(self, manifest: Object) -> Object:
-        """Create a Task and return it."""
-        return await self._json("POST", self._path(Kind.TASKS), body=manifest)
+    async def create(self, kind: Kind, manifest: Object) -> Object:
+        """Create an object and return it."""
+        return await self._json("POST", self._path(kind), body=manifest)
 
-    async def read_task(self, name: str) -> Object:
-        """Return a Task, as it is now."""
-        return await self._json("GET", self._path(Kind.TASKS, name))
+    async def read(self, kind: Kind, name: str) -> Object:
+        """Return an object, as it is now."""
+        return await self._json("GET", self._path(kind, name))
 
-    async def patch_task(self, name: str, patch: Object) -> Object:
-        """Apply a JSON merge patch to a Task and return it."""
-        return await self._json("PATCH", self._path(Kind.TASKS, name), body=patch, content_type=MERGE_PATCH)
+    async def patch(self, kind: Kind, name: str, patch: Object) -> Object:
+        """Apply a JSON merge patch to an object and return it."""
+        return await self._json("PATCH", self._path(kind, name), body=patch, content_type=MERGE_PATCH)
+
+    async def delete(self, kind: Kind, name: str, uid: str) -> None:
+        """Delete the object that has this name and UID."""
+        await self._json("DELETE", self._path(kind, name), body={"preconditions": {"uid": uid}})
 
     async def list(self, kind: Kind) -> AsyncGenerator[Object, None]:
         """Yield the list page by page, so that it is never in memory as a whole."""
@@ -214,7 +223,7 @@ class Kube:
 
 def _parse(text: bytes) -> dict[str, Any]:
     try:
-        answer: dict[str, Any] = json.loads(text)
+        answer: dict[str, Any] = read_json(text)
     except ValueError as error:  # cut off in the middle, or a proxy spoke
         raise ApiServerUnreachableError(f"not JSON: {text[:200]!r}") from error
     return answer

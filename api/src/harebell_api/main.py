@@ -17,7 +17,8 @@ from .archive import PostgreSQL
 from .key_sources import KeyFolder, KeySecret, KeySource, KeySourceError
 from .keyring import KeyRing
 from .kube import Kind, Kube, connect
-from .records import agent_record, task_record
+from .past import ArchivedPast
+from .records import agent_record, announcement_record, task_record
 from .reflector import Reflector
 from .settings import Settings, SettingsError
 from .tokens import Tokens
@@ -72,11 +73,14 @@ async def serve(given: Settings) -> None:
                 )
         keys = ring if source is not None else None
         archive = PostgreSQL(given.archive.url) if given.archive else None
-        parts = Dependencies(given.namespace, kube, keys, archive, vouching)
+        past = ArchivedPast(archive) if archive else None
+        parts = Dependencies(given.namespace, kube, keys, archive, past, vouching)
         restarted = parts.metrics.watch_restarted
+        announcements = parts.announcement_cache
         keeping = (
             Reflector(Kind.TASKS, kube, parts.task_cache, task_record, restarted).run(),
             Reflector(Kind.AGENTS, kube, parts.agent_cache, agent_record, restarted).run(),
+            Reflector(Kind.ANNOUNCEMENTS, kube, announcements, announcement_record, restarted).run(),
             *([source.run()] if source is not None else []),
         )
         listener = server.listen(given.host, given.port)

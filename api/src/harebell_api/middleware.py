@@ -1,24 +1,28 @@
-"""The limit on a request's body, and the log line of each request."""
+"""The limits on a request's body and head, and the log line of each request."""
 
 import logging
 import time
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from .permissions import client_of
-from .problems import ProblemError, ProblemType
+from .problems import Problem, ProblemError, ProblemType
 
 logger = logging.getLogger("harebell_api.access")
+LONGEST_LOGGED = 1024
+"""Characters of a path in the log."""
 
 
 class BodyLimitMiddleware:
-    """Refuses a body as soon as more of it than ``limit`` was announced or came.
+    """Refuses a body as soon as more of it than ``limit`` says, for the path, was announced or came.
 
     Starlette's own answers in plain text.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
         self._app, self._limit = app, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,8 +31,9 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > self._limit:
-            await self._too_large().problem.to_response(scope["path"])(scope, receive, send)
+        limit = self._limit(scope["path"])
+        if announced.isdigit() and int(announced) > limit:
+            await _too_large(limit).problem.to_response(scope["path"])(scope, receive, send)
             return
         received = 0
 
@@ -37,14 +42,42 @@ class BodyLimitMiddleware:
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > self._limit:
-                    raise self._too_large()
+                if received > limit:
+                    raise _too_large(limit)
             return message
 
         await self._app(scope, count, send)
 
-    def _too_large(self) -> ProblemError:
-        return ProblemError(ProblemType.TOO_LARGE, f"the body is larger than {self._limit} bytes")
+
+def _too_large(limit: int) -> ProblemError:
+    return ProblemError(ProblemType.TOO_LARGE, f"the body is larger than {limit} bytes")
+
+
+class HeadLimitMiddleware:
+    """Refuses requests and handshakes whose URL or headers are larger than the limits."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        problem = head_problem(scope) if scope["type"] in ("http", "websocket") else None
+        if problem is None:
+            await self._app(scope, receive, send)
+            return
+        await problem.to_response(scope["path"][:MAX_URL_BYTES])(scope, receive, send)
+
+
+def head_problem(scope: Scope) -> Problem | None:
+    """Return what is too large about the head of a request, or None."""
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URL_BYTES:
+        return Problem(ProblemType.URI_TOO_LONG, f"the URL is longer than {MAX_URL_BYTES} bytes")
+    headers = scope["headers"]
+    if len(headers) > MAX_HEADERS:
+        return Problem(ProblemType.HEADERS_TOO_LARGE, f"there are more than {MAX_HEADERS} headers")
+    if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        return Problem(ProblemType.HEADERS_TOO_LARGE, f"the headers are larger than {MAX_HEADER_BYTES} bytes")
+    return None
 
 
 class AccessLogMiddleware:
@@ -80,7 +113,7 @@ class AccessLogMiddleware:
             access = client_of(scope)
             fields = {
                 "method": scope.get("method", "WEBSOCKET"),
-                "path": scope["path"],
+                "path": scope["path"][:LONGEST_LOGGED],
                 "status": status,
                 "milliseconds": round((time.perf_counter() - began) * 1000, 1),
                 "client": access.client if access else None,

@@ -5,12 +5,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from .models import ProblemDocument, StreamMessage
-from .problems import MEDIA_TYPE, ProblemType
+from .examples import EXAMPLES, Example
+from .models import BatchEntry, ProblemDocument, StreamMessage
+from .problems import MEDIA_TYPE, Problem, ProblemType
 
 PATH = "/api/v1/openapi.json"
 _SCHEMAS = "#/components/schemas/"
-_EVERYWHERE = (401, 403, 500)
+_EVERYWHERE = (401, 403, 414, 431, 500)
+_READ_HEADERS = {
+    "ETag": "Changes with the document; for If-None-Match, and for If-Match where the document is a Task's.",
+    "Age": "Seconds since the watch of the Kubernetes API server last showed that it works: the answer may be"
+    " so old. Absent before everything was listed for the first time.",
+    "Harebell-Resource-Version": "Resource version up to which the answer holds everything.",
+}
 _DESCRIPTION = """\
 Submits work to agents on Kubernetes and shows what comes of it.
 
@@ -29,11 +36,38 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses`` of a route that may answer with these problems."""
     return {
         status: {
-            "description": "; ".join(kind.title for kind in ProblemType if kind.status == status),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS + ProblemDocument.__name__}}},
+            "description": "; ".join(kind.title for kind in _kinds(status)),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": _SCHEMAS + ProblemDocument.__name__},
+                    "examples": {kind.slug: {"value": _problem(kind)} for kind in _kinds(status)},
+                }
+            },
         }
         for status in sorted({*statuses, *_EVERYWHERE})
     }
+
+
+def _kinds(status: int) -> list[ProblemType]:
+    return [kind for kind in ProblemType if kind.status == status]
+
+
+def _problem(kind: ProblemType) -> dict[str, Any]:
+    """Return an example: what is wrong in particular is in ``detail``, and differs."""
+    return Problem(kind, f"{kind.title}: what exactly is said here").document("/api/v1/...")
+
+
+def fresh(*, tagged: bool) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route that reads the caches; ``tagged``: it knows ``If-None-Match``."""
+    headers = {
+        name: {"description": text, "schema": {"type": "integer" if name == "Age" else "string"}}
+        for name, text in _READ_HEADERS.items()
+        if tagged or name != "ETag"
+    }
+    answers: dict[int | str, dict[str, Any]] = {200: {"description": "As it is now.", "headers": headers}}
+    if tagged:
+        answers[304] = {"description": "The client has it already: it is as If-None-Match says."}
+    return answers
 
 
 def install(app: FastAPI) -> None:
@@ -63,10 +97,46 @@ def build(app: FastAPI) -> dict[str, Any]:
         schemas.update({name: part for name, part in schema.pop("$defs", {}).items() if name not in schemas})
         schemas[model.__name__] = schema
     _drop_unused_validation_errors(document)
+    # Each is looked at by itself, so the request's model does not look at them, and describes them in place.
+    schemas["BatchRequest"]["properties"]["tasks"]["items"] = {"$ref": _SCHEMAS + BatchEntry.__name__}
+    _add_examples(document)
+    _share_problems(document)
     components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"apiKey": []}]
     cleaned: dict[str, Any] = _without_kubernetes_keywords(document)
     return cleaned
+
+
+def _add_examples(document: dict[str, Any]) -> None:
+    """Put the examples where they belong. :raises KeyError: an operation has none."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for name, example in EXAMPLES[operation["operationId"]].items():
+                _add_example(operation, name, example)
+
+
+def _share_problems(document: dict[str, Any]) -> None:
+    """Have the problems described once, and not with every operation."""
+    shared = document["components"].setdefault("responses", {})
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                if MEDIA_TYPE in response.get("content", {}):
+                    shared[f"Problem{status}"] = response
+                    operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _add_example(operation: dict[str, Any], name: str, example: Example) -> None:
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] in example.parameters:
+            value = {"value": example.parameters[parameter["name"]]}
+            parameter.setdefault("examples", {})[name] = value
+    if example.body is not None:
+        content = operation["requestBody"]["content"]["application/json"]
+        content.setdefault("examples", {})[name] = {"value": example.body}
+    if example.answer is not None:
+        content = operation["responses"][str(example.status)]["content"]["application/json"]
+        content.setdefault("examples", {})[name] = {"value": example.answer}
 
 
 def _drop_unused_validation_errors(document: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "client_of",
     "grant",
     "needs",
+    "refuse_hidden",
     "refuse_type",
     "refuse_without",
 ]
@@ -92,6 +93,12 @@ def refuse_without(access: Access, scope: Scope) -> None:
         challenge = f'Bearer realm="harebell", error="insufficient_scope", scope="{scope.value}"'
         detail = f"{access.client} has not the scope {scope.value}"
         raise ProblemError(ProblemType.SCOPE_NEEDED, detail, headers={"WWW-Authenticate": challenge})
+
+
+def refuse_hidden(access: Access, agent_type: str, what: str) -> None:
+    """:raises ProblemError: as where there is no ``what``, for it has to do with a type of others."""
+    if not access.sees(agent_type):
+        raise ProblemError(ProblemType.NOT_FOUND, f"there is no {what}")
 
 
 def refuse_type(access: Access, agent_type: str, pointer: str) -> None:

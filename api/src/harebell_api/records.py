@@ -79,6 +79,19 @@ class AgentRecord(Record):
         return self.online and not self.paused and not self.deaf
 
 
+@dataclass(frozen=True, slots=True)
+class AnnouncementRecord(Record):
+    """An Announcement."""
+
+    created: str
+    kind: str
+    phase: str | None
+    types: tuple[str, ...]
+    """Agent types it is for; none: all."""
+    names: tuple[str, ...]
+    """Agents it is for; none: all."""
+
+
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PERSISTENCE = {level.value: kept.value for level, kept in DEFAULT_PERSISTENCE.items()}
 _FINAL = frozenset(phase.value for phase in TaskPhase if phase.terminal)
@@ -127,6 +140,22 @@ def agent_record(agent: Object) -> AgentRecord:
     )
 
 
+def announcement_record(announcement: Object) -> AnnouncementRecord:
+    """Return what is kept of an Announcement."""
+    document = announcement_document(announcement)
+    return AnnouncementRecord(
+        name=document["name"],
+        uid=document["uid"],
+        version=int(document["resourceVersion"]),
+        body=to_json(document),
+        created=document["createdAt"],
+        kind=document["kind"],
+        phase=document["phase"],
+        types=tuple(document["agentSelector"]["types"]),
+        names=tuple(document["agentSelector"]["names"]),
+    )
+
+
 def task_document(task: Object) -> dict[str, Any]:
     """Return a Task as :class:`.models.TaskDocument` describes it."""
     metadata, spec, status = task["metadata"], task["spec"], task.get("status") or {}
@@ -146,6 +175,13 @@ def task_document(task: Object) -> dict[str, Any]:
         "replayOf": spec.get("replayOf"),
         "duplicateOf": status.get("duplicateOf"),
         "source": "cluster",
+        "retryPolicy": spec.get("retryPolicy"),
+        "onInterruption": spec.get("onInterruption"),
+        "interruptionLeadsTo": status.get("onInterruption"),
+        "queueDeadlineSeconds": spec.get("queueDeadlineSeconds"),
+        "activeDeadlineSeconds": spec.get("activeDeadlineSeconds"),
+        "ttlSecondsAfterFinished": spec.get("ttlSecondsAfterFinished"),
+        "suspend": bool(spec.get("suspend")),
         "cancel": spec.get("cancel"),
         "phase": status.get("phase") or TaskPhase.PENDING.value,
         "reason": status.get("reason"),
@@ -156,13 +192,23 @@ def task_document(task: Object) -> dict[str, Any]:
         "progress": status.get("progress"),
         "result": status.get("result"),
         "error": status.get("error"),
+        "checkpoint": _checkpoint(status.get("checkpoint")),
         "conditions": status.get("conditions") or [],
         "createdAt": metadata["creationTimestamp"],
         "queuedAt": status.get("queuedAt"),
+        "resumedAt": status.get("resumedAt"),
         "startedAt": status.get("startedAt"),
         "completedAt": status.get("completedAt"),
         "nextAttemptTime": status.get("nextAttemptTime"),
     }
+
+
+def _checkpoint(saved: Object | None) -> dict[str, Any] | None:
+    """Return what is shown of a checkpoint: that there is one, and its size, not what the action saved."""
+    if saved is None:
+        return None
+    size = len(to_json(saved["data"])) if "data" in saved else None
+    return {"attempt": saved["attempt"], "savedAt": saved["savedAt"], "bytes": size}
 
 
 def agent_document(agent: Object) -> dict[str, Any]:
@@ -173,7 +219,10 @@ def agent_document(agent: Object) -> dict[str, Any]:
         "name": metadata["name"],
         "namespace": metadata["namespace"],
         "uid": metadata["uid"],
+        "resourceVersion": metadata["resourceVersion"],
         "type": agent["spec"]["type"],
+        "paused": bool(agent["spec"].get("paused")),
+        "drain": bool(agent["spec"].get("drain")),
         # An Agent the operator has not written to yet has not been heard of by it either.
         "status": status.get("phase") or AgentPhase.OFFLINE.value,
         "reason": status.get("reason"),
@@ -193,4 +242,31 @@ def agent_document(agent: Object) -> dict[str, Any]:
         "lastHeartbeatTime": status.get("lastHeartbeatTime"),
         "lastDeliveryTime": status.get("lastDeliveryTime"),
         "conditions": status.get("conditions") or [],
+    }
+
+
+def announcement_document(announcement: Object) -> dict[str, Any]:
+    """Return an Announcement as :class:`.models.AnnouncementDocument` describes it."""
+    metadata, spec, status = announcement["metadata"], announcement["spec"], announcement.get("status") or {}
+    selector = spec.get("agentSelector") or {}
+    return {
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+        "resourceVersion": metadata["resourceVersion"],
+        "kind": spec["kind"],
+        "agentSelector": {
+            "types": selector.get("types") or [],
+            "names": selector.get("names") or [],
+            "matchLabels": selector.get("matchLabels") or {},
+        },
+        "message": spec.get("message") or "",
+        "expiresAt": spec.get("expiresAt"),
+        "phase": status.get("phase"),
+        "conditions": status.get("conditions") or [],
+        "targeted": status.get("targeted"),
+        "acknowledged": status.get("acknowledged"),
+        "acknowledgements": status.get("acknowledgements") or [],
+        "pending": status.get("pending") or [],
+        "createdAt": metadata["creationTimestamp"],
     }

@@ -13,13 +13,16 @@ _COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
 
 
 @dataclass(frozen=True)
-class _Requirement:
+class Requirement:
+    """What is asked of one label."""
+
     key: str
     values: frozenset[str] | None
     """Allowed values; None: any."""
     negated: bool
 
     def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an object with these labels meets it."""
         value = labels.get(self.key)
         holds = value is not None and (self.values is None or value in self.values)
         return holds != self.negated
@@ -29,7 +32,7 @@ class _Requirement:
 class Selector:
     """All requirements have to hold."""
 
-    requirements: tuple[_Requirement, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with these labels is selected."""
@@ -43,12 +46,12 @@ def parse_selector(text: str) -> Selector:
     return Selector(tuple(_requirement(part.strip()) for part in _COMMA_OUTSIDE_PARENTHESES.split(text)))
 
 
-def _requirement(text: str) -> _Requirement:
+def _requirement(text: str) -> Requirement:
     if found := _SET.fullmatch(text):
         values = frozenset(value.strip() for value in found["values"].split(","))
-        return _Requirement(found["key"], values, found["not"] == "notin")
+        return Requirement(found["key"], values, found["not"] == "notin")
     if found := _EQUAL.fullmatch(text):
-        return _Requirement(found["key"], frozenset({found["values"]}), found["not"] == "!=")
+        return Requirement(found["key"], frozenset({found["values"]}), found["not"] == "!=")
     if found := _EXISTS.fullmatch(text):
-        return _Requirement(found["key"], None, found["not"] == "!")
+        return Requirement(found["key"], None, found["not"] == "!")
     raise ValueError(f"{text!r} is not a requirement on a label")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from .protocol import BoundedProtocol
+
 PING_SECONDS = 20
 _STALLED_MILLISECONDS = 30_000
 _LARGEST_CLIENT_MESSAGE = 4096
@@ -27,7 +29,7 @@ def build(app: ASGIApp) -> Server:
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=BoundedProtocol,
         ws="websockets-sansio",
         ws_max_size=_LARGEST_CLIENT_MESSAGE,
         ws_ping_interval=PING_SECONDS,

@@ -1,4 +1,4 @@
-"""What clients do with Tasks: dispatch, find, prioritize, cancel.
+"""What clients do with Tasks: dispatch, find, prioritize, suspend, cancel.
 
 Each is asked for by somebody, and a Task of an agent type that is not theirs does not exist for them.
 """
@@ -12,10 +12,10 @@ from harebell_crds.task import MAX_PAYLOAD_BYTES, CancelMode, Priority, TaskPhas
 
 from .cache import Cache
 from .idempotency import hash_key, same_request
-from .kube import Object, TaskStore
+from .kube import Kind, Object, Store
 from .kube_errors import ApiServerError, ApiServerUnreachableError, problem_for
 from .models import DispatchRequest, compact_json
-from .permissions import Access, refuse_type
+from .permissions import Access, refuse_hidden, refuse_type
 from .problems import FieldError, ProblemError, ProblemType
 from .records import TaskRecord, task_record
 from .replays import REPLAYABLE, replay_manifest
@@ -23,6 +23,8 @@ from .replays import REPLAYABLE, replay_manifest
 DEFAULT_PREFIX = "task-"
 DISPATCHED_BY = f"{GROUP}/dispatched-by"
 """Annotation: the client that made a Task through this API."""
+Versions = frozenset[int] | None
+"""Versions of a resource that a request is for. None: any."""
 WAITING = frozenset((TaskPhase.PENDING.value, TaskPhase.QUEUED.value))
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -44,7 +46,7 @@ class Dispatched:
 class Tasks:
     """The Tasks of one namespace: reads from the cache, writes to the API server."""
 
-    def __init__(self, namespace: str, store: TaskStore, cache: Cache[TaskRecord]) -> None:
+    def __init__(self, namespace: str, store: Store, cache: Cache[TaskRecord]) -> None:
         self.namespace, self._store, self.cache = namespace, store, cache
 
     async def find(self, task_id: str, access: Access) -> TaskRecord:
@@ -54,8 +56,7 @@ class Tasks:
         just now.
         """
         found = await self._find(task_id)
-        if not access.sees(found.agent_type):
-            raise _not_found(task_id)
+        refuse_hidden(access, found.agent_type, _what(task_id))
         return found
 
     async def _find(self, task_id: str) -> TaskRecord:
@@ -81,7 +82,7 @@ class Tasks:
         if key is not None and (earlier := await self._made_with(key)) is not None:
             return Dispatched(self._matching(earlier, request, access), replayed=True)
         try:
-            return Dispatched(self._remember(await self._store.create_task(manifest)), replayed=False)
+            return Dispatched(self._remember(await self._store.create(Kind.TASKS, manifest)), replayed=False)
         except ApiServerError as error:
             if key is None or error.reason != "AlreadyExists":
                 raise problem_for(error) from error
@@ -90,12 +91,14 @@ class Tasks:
         made_before = await self._made_before(manifest["metadata"]["name"], key)
         return Dispatched(self._matching(made_before, request, access), replayed=True)
 
-    async def cancel(self, task_id: str, mode: CancelMode, access: Access) -> TaskRecord:
+    async def cancel(
+        self, task_id: str, mode: CancelMode, access: Access, versions: Versions = None
+    ) -> TaskRecord:
         """Ask for a Task to be cancelled; asking again changes nothing, unless it makes it Immediate.
 
-        :raises ProblemError: there is no such Task, or it has finished.
+        :raises ProblemError: there is no such Task, it has finished, or it is in another version.
         """
-        task = await self.find(task_id, access)
+        task = await self._meant(task_id, access, versions)
         _refuse_finished(task)
         if task.cancel in (mode, CancelMode.IMMEDIATE):
             # It may have finished a moment ago; nothing is written here that would tell.
@@ -103,7 +106,7 @@ class Tasks:
             _refuse_finished(task)
             return task
         try:
-            patched = await self._patch(task, {"cancel": mode.value})
+            patched = await self._patch(task, {"cancel": mode.value}, versions)
         except ApiServerError as error:
             if error.status == 422 and (await self._read(task.name)).cancel == CancelMode.IMMEDIATE:
                 return await self._find(task.name)  # another request was quicker, and asked for more
@@ -111,15 +114,33 @@ class Tasks:
         _refuse_finished(patched)
         return patched
 
-    async def prioritize(self, task_id: str, priority: Priority, access: Access) -> TaskRecord:
-        """Change the priority of a Task that waits; asking again changes nothing.
+    async def suspend(
+        self, task_id: str, wanted: bool, access: Access, versions: Versions = None
+    ) -> TaskRecord:
+        """Suspend a Task, or resume it; asking again changes nothing.
 
-        :raises ProblemError: there is no such Task, or it does not wait any more.
+        :raises ProblemError: there is no such Task, it has finished, or it is in another version.
         """
-        task = await self.find(task_id, access)
+        task = await self._meant(task_id, access, versions)
         _refuse_finished(task)
         try:
-            return await self._patch(task, {"priority": priority.value})
+            patched = await self._patch(task, {"suspend": wanted}, versions)
+        except ApiServerError as error:
+            raise problem_for(error) from error
+        _refuse_finished(patched)
+        return patched
+
+    async def prioritize(
+        self, task_id: str, priority: Priority, access: Access, versions: Versions = None
+    ) -> TaskRecord:
+        """Change the priority of a Task that waits; asking again changes nothing.
+
+        :raises ProblemError: there is no such Task, it does not wait any more, or it is in another version.
+        """
+        task = await self._meant(task_id, access, versions)
+        _refuse_finished(task)
+        try:
+            return await self._patch(task, {"priority": priority.value}, versions)
         except ApiServerError as error:
             # Whether it may change is for the API server to say: the operator may have started it just now.
             if error.status == 422 and (task := await self._read(task.name)).phase not in WAITING:
@@ -128,15 +149,35 @@ class Tasks:
                 raise ProblemError(ProblemType.TASK_STARTED, detail) from error
             raise problem_for(error) from error
 
-    async def _patch(self, task: TaskRecord, spec: Object) -> TaskRecord:
+    async def _meant(self, task_id: str, access: Access, versions: Versions) -> TaskRecord:
+        """Return the Task that is to be changed, which the API server is asked for where its version counts.
+
+        :raises ProblemError: there is no such Task for the client, or it is in another version.
+        """
+        task = await self.find(task_id, access)
+        if versions is None:
+            return task
+        task = await self._read(task.name)
+        refuse_hidden(access, task.agent_type, _what(task_id))
+        if task.version not in versions:
+            raise _precondition_failed(task.name)
+        return task
+
+    async def _patch(self, task: TaskRecord, spec: Object, versions: Versions = None) -> TaskRecord:
         """Change a Task's spec. :raises ApiServerError, ProblemError: it was not changed."""
         # The UID is a precondition: a new Task that took the name is not meant.
-        patch = {"metadata": {"uid": task.uid}, "spec": dict(spec)}
+        metadata = {
+            "uid": task.uid,
+            **({"resourceVersion": str(task.version)} if versions is not None else {}),
+        }
         try:
-            return self._remember(await self._store.patch_task(task.name, patch))
+            patch = {"metadata": metadata, "spec": dict(spec)}
+            return self._remember(await self._store.patch(Kind.TASKS, task.name, patch))
         except ApiServerError as error:
             if error.status == 404:
                 raise _not_found(task.name) from error
+            if error.reason == "Conflict" and versions is not None:
+                raise _precondition_failed(task.name) from error
             raise
         except ApiServerUnreachableError as error:
             raise problem_for(error) from error
@@ -154,7 +195,7 @@ class Tasks:
         manifest = await replay_manifest(original, self._find)
         manifest["metadata"]["annotations"] = {DISPATCHED_BY: access.client}
         try:
-            return Dispatched(self._remember(await self._store.create_task(manifest)), replayed=False)
+            return Dispatched(self._remember(await self._store.create(Kind.TASKS, manifest)), replayed=False)
         except ApiServerError as error:
             if error.reason != "AlreadyExists":
                 raise problem_for(error) from error
@@ -191,7 +232,7 @@ class Tasks:
 
     async def _fetch(self, name: str) -> Object:
         try:
-            return await self._store.read_task(name)
+            return await self._store.read(Kind.TASKS, name)
         except ApiServerError as error:
             if error.status == 404:
                 raise _not_found(name) from error
@@ -216,7 +257,7 @@ class Tasks:
         :raises ProblemError: another key, or none, made it.
         """
         try:
-            existing = await self._store.read_task(name)
+            existing = await self._store.read(Kind.TASKS, name)
         except (ApiServerError, ApiServerUnreachableError) as error:
             if isinstance(error, ApiServerError) and error.status == 404:
                 raise ProblemError(ProblemType.CONFLICT, f"Task {name} was deleted meanwhile") from error
@@ -230,7 +271,7 @@ class Tasks:
     async def _read_if(self, name: str, uid: str) -> Object | None:
         """Return the Task with this name and UID, or None: there is none any more."""
         try:
-            found = await self._store.read_task(name)
+            found = await self._store.read(Kind.TASKS, name)
         except ApiServerError as error:
             if error.status == 404:
                 return None
@@ -292,7 +333,16 @@ def _refuse_finished(task: TaskRecord) -> None:
 
 
 def _not_found(task_id: str) -> ProblemError:
-    return ProblemError(ProblemType.NOT_FOUND, f"there is no Task {task_id[:253]}")
+    return ProblemError(ProblemType.NOT_FOUND, f"there is no {_what(task_id)}")
+
+
+def _what(task_id: str) -> str:
+    return f"Task {task_id[:253]}"
+
+
+def _precondition_failed(name: str) -> ProblemError:
+    detail = f"Task {name} was changed since: read it, and decide again"
+    return ProblemError(ProblemType.PRECONDITION_FAILED, detail)
 
 
 def _key_alias(key: str) -> str:

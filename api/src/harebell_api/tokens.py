@@ -36,10 +36,12 @@ _SHORTEST_PAUSE = 1.0
 LONGEST_TOKEN = 16 * 1024
 
 RIGHTS: dict[Scope, tuple[tuple[str, str], ...]] = {
-    Scope.READ: (("get", "tasks"), ("list", "tasks"), ("get", "agents"), ("list", "agents")),
+    Scope.READ: tuple(
+        (verb, kind) for kind in ("tasks", "agents", "announcements") for verb in ("get", "list")
+    ),
     Scope.DISPATCH: (("create", "tasks"),),
     Scope.CANCEL: (("patch", "tasks"),),
-    Scope.ADMIN: (("patch", "agents"), ("create", "announcements")),
+    Scope.ADMIN: (("patch", "agents"), ("create", "announcements"), ("delete", "announcements")),
 }
 """What one has to be allowed in Kubernetes, as verb and resource, to have a scope. Admin, which includes all
 others, takes theirs as well."""

@@ -72,4 +72,4 @@ SELECT format('ALTER ROLE harebell_reader PASSWORD %L', $1::text)
 
 -- name: admit_reader
 GRANT USAGE ON SCHEMA harebell TO harebell_reader;
-GRANT SELECT ON harebell.task_history TO harebell_reader
+GRANT SELECT ON harebell.task_history, harebell.task_messages TO harebell_reader

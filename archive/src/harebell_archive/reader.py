@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 async def admit_reader(connection: asyncpg.Connection, password: str | None) -> None:
-    """Let the role ``harebell_reader`` read the view of Tasks, where there is such a role.
+    """Let the role ``harebell_reader`` read the views of Tasks, where there is such a role.
 
     With a password the role is made, or given that password; otherwise it is for an administrator to make.
     Not being allowed to is logged, for archiving does not depend on it.

@@ -1,13 +1,17 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from starlette.testclient import TestClient
 from tests.support.keys import record
 
+from harebell_api import auth, permissions
 from harebell_api.app import Dependencies, create_app
 from harebell_api.keyring import KeyRing
+from harebell_api.permissions import Access, Scope
 
-from .fakes import AUTH, KEY, NAMESPACE, FakeStore
+from .fakes import AUTH, KEY, NAMESPACE, FakePast, FakeStore
+
+Become = Callable[..., None]
 
 
 @pytest.fixture
@@ -24,8 +28,13 @@ def keys() -> KeyRing:
 
 
 @pytest.fixture
-def parts(store: FakeStore, keys: KeyRing) -> Dependencies:
-    return Dependencies(NAMESPACE, store, keys)
+def past() -> FakePast:
+    return FakePast()
+
+
+@pytest.fixture
+def parts(store: FakeStore, keys: KeyRing, past: FakePast) -> Dependencies:
+    return Dependencies(NAMESPACE, store, keys, past=past)
 
 
 @pytest.fixture
@@ -33,3 +42,14 @@ def client(parts: Dependencies) -> Iterator[TestClient]:
     """A client that has a key."""
     with TestClient(create_app(parts), headers=AUTH, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def become(monkeypatch: pytest.MonkeyPatch) -> Become:
+    """Gives the client other scopes, or only some agent types."""
+
+    def change(*scopes: Scope, types: frozenset[str] | None = None) -> None:
+        access = Access("tester", frozenset(scopes), types)
+        monkeypatch.setattr(auth, "grant", lambda connection, _: permissions.grant(connection, access))
+
+    return change

@@ -13,7 +13,7 @@ from harebell_api.logs import configure
 from harebell_api.permissions import Scope
 from harebell_api.records import task_record
 
-from .fakes import KEY, FakeStore, task
+from .fakes import KEY, FakeStore, agent, announcement, task
 
 READER = key("reader")
 DISPATCH = {"agentType": "text", "action": "echo", "name": "new"}
@@ -74,6 +74,54 @@ def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
             None,
             {"action": None, "tasks": ["t"], "outcome": "refused", "status": 405},
         ),
+        (
+            "POST",
+            "/api/v1/suspend/t",
+            None,
+            {"action": "suspendTask", "tasks": ["t"], "outcome": "done", "status": 202},
+        ),
+        (
+            "POST",
+            "/api/v1/resume/t",
+            None,
+            {"action": "resumeTask", "tasks": ["t"], "outcome": "done", "status": 202},
+        ),
+        (
+            "POST",
+            "/api/v1/dispatch/batch",
+            {"tasks": [DISPATCH, {"agentType": "text"}, {**DISPATCH, "name": "newer"}]},
+            {"action": "dispatchTasks", "tasks": ["new", "newer"], "outcome": "done", "status": 200},
+        ),
+        (
+            "POST",
+            "/api/v1/agents/a/drain",
+            None,
+            {"action": "drainAgent", "agents": ["a"], "outcome": "done", "status": 202},
+        ),
+        (
+            "POST",
+            "/api/v1/agents/nobody/pause",
+            None,
+            {"action": "pauseAgent", "agents": ["nobody"], "outcome": "refused", "status": 404},
+        ),
+        (
+            "POST",
+            "/api/v1/announcements",
+            {"kind": "Notice", "name": "news"},
+            {"action": "makeAnnouncement", "announcements": ["news"], "outcome": "done", "status": 201},
+        ),
+        (
+            "DELETE",
+            "/api/v1/announcements/n",
+            None,
+            {"action": "deleteAnnouncement", "announcements": ["n"], "outcome": "done", "status": 204},
+        ),
+        (
+            "POST",
+            f"/api/v1/cancel/{'x' * 9000}",
+            None,
+            {"action": None, "path": "/api/v1/cancel/" + "x" * 285, "outcome": "refused", "status": 414},
+        ),
     ],
 )
 def test_who_did_what(
@@ -86,10 +134,15 @@ def test_who_did_what(
     line: dict[str, Any],
 ) -> None:
     store.add(task("t"), task("dead", phase="DeadLettered"))
+    store.agents["a"], store.announcements["n"] = agent(), announcement()
     with caplog.at_level(logging.INFO):
         client.request(method, path, json=body, headers={"X-Forwarded-For": "192.0.2.7"})
-    who = {"client": "web", "keyId": "tester", "source": "testclient", "forwardedFor": "192.0.2.7"}
-    assert audited(caplog) == [{**who, "method": method, "path": path, **line}]
+    # What is too large is refused before anybody looks who it is.
+    known = line["status"] != 414
+    who = {"client": "web" if known else None, "keyId": "tester" if known else None}
+    whence = {"source": "testclient", "forwardedFor": "192.0.2.7"}
+    about: dict[str, list[str]] = {"tasks": [], "agents": [], "announcements": []}
+    assert audited(caplog) == [{**who, **whence, "method": method, "path": path, **about, **line}]
 
 
 def test_a_replay_of_many_names_each(
@@ -118,10 +171,10 @@ def test_what_was_refused_is_told_too(parts: Dependencies, caplog: pytest.LogCap
 def test_a_failure_is_told_as_one(
     client: TestClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(self: object, manifest: object) -> None:
+    async def fail(self: object, kind: object, manifest: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(FakeStore, "create_task", fail)
+    monkeypatch.setattr(FakeStore, "create", fail)
     with caplog.at_level(logging.INFO):
         assert client.post("/api/v1/dispatch", json=DISPATCH).status_code == 500
     (line,) = audited(caplog)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from harebell_api.models import AgentDocument, StreamMessage, TaskDocument
-from harebell_api.records import agent_record, task_record
+from harebell_api.models import AgentDocument, AnnouncementDocument, StreamMessage, TaskDocument
+from harebell_api.records import agent_record, announcement_record, task_record
 from harebell_api.stream import message
 
-from .fakes import agent, task
+from .fakes import agent, announcement, task
 
 FULL_STATUS: dict[str, Any] = {
     "observedGeneration": 1,
@@ -35,6 +35,9 @@ FULL_STATUS: dict[str, Any] = {
     "progress": {"percent": 50, "message": "half"},
     "result": {"any": ["thing", None, 1.5]},
     "error": {"code": "X", "message": "y"},
+    "checkpoint": {"attempt": 1, "savedAt": "2026-01-01T00:00:00.500000Z", "data": {"secret": "\u20ac"}},
+    "onInterruption": "Resume",
+    "resumedAt": "2026-01-01T00:00:00.600000Z",
     "queuedAt": "2026-01-01T00:00:00.000001Z",
     "startedAt": "2026-01-01T00:00:01.000001Z",
     "completedAt": "2026-01-01T00:00:02.000001Z",
@@ -68,6 +71,27 @@ def test_task_documents_are_as_described(status: dict[str, Any] | None) -> None:
     StreamMessage.model_validate_json(message("update", record))
 
 
+ANNOUNCEMENT_STATUS: dict[str, Any] = {
+    "phase": "Active",
+    "conditions": FULL_STATUS["conditions"],
+    "targeted": 2,
+    "acknowledged": 1,
+    "acknowledgements": [{"agent": "a", "at": "2026-01-01T00:00:00.000001Z"}],
+    "pending": ["b"],
+}
+
+
+@pytest.mark.parametrize("status", [None, {}, ANNOUNCEMENT_STATUS])
+def test_announcement_documents_are_as_described(status: dict[str, Any] | None) -> None:
+    spec = {"agentSelector": {"types": ["text"]}, "expiresAt": "2026-01-02T00:00:00Z", "message": "m"}
+    record = announcement_record(announcement("n", status=status, spec=spec))
+    AnnouncementDocument.model_validate_json(record.body)
+    shown = json.loads(record.body)
+    assert set(shown) == {f.alias for f in AnnouncementDocument.model_fields.values()}
+    assert shown["agentSelector"] == {"types": ["text"], "names": [], "matchLabels": {}}
+    assert {k: shown[k] for k in status or {}} == (status or {})
+
+
 @pytest.mark.parametrize("status", [None, {}, AGENT_STATUS])
 def test_agent_documents_are_as_described(status: dict[str, Any] | None) -> None:
     record = agent_record(agent("a", status=status))
@@ -86,12 +110,41 @@ def test_a_new_task_is_pending() -> None:
 
 def test_everything_known_of_a_task_is_shown() -> None:
     document = json.loads(task_record(task("t", 7, status=FULL_STATUS)).body)
-    hidden = {"observedGeneration", "agentInstance"}
+    hidden = {"observedGeneration", "agentInstance", "checkpoint", "onInterruption"}
     assert {k: document[k] for k in FULL_STATUS if k not in hidden} == {
         k: v for k, v in FULL_STATUS.items() if k not in hidden
     }
     assert document["taskId"] == "t"
     assert document["resourceVersion"] == "7"
+
+
+def test_of_a_checkpoint_its_size_is_shown() -> None:
+    body = task_record(task("t", status=FULL_STATUS)).body
+    assert json.loads(body)["checkpoint"] == {
+        "attempt": 1,
+        "savedAt": "2026-01-01T00:00:00.500000Z",
+        "bytes": len('{"secret":"\u20ac"}'.encode()),
+    }
+    assert b"secret" not in body
+
+
+def test_what_was_asked_for_is_shown() -> None:
+    asked = {
+        "retryPolicy": {"maxRetries": 1, "backoff": {"initialSeconds": 1, "factor": 2, "maxSeconds": 3}},
+        "onInterruption": "Fail",
+        "queueDeadlineSeconds": 5,
+        "activeDeadlineSeconds": 6,
+        "ttlSecondsAfterFinished": 7,
+        "suspend": True,
+        "idempotencyKey": "secret",
+    }
+    body = task_record(task("t", status=FULL_STATUS, spec=asked)).body
+    document = json.loads(body)
+    assert {k: document[k] for k in asked if k != "idempotencyKey"} == {
+        k: v for k, v in asked.items() if k != "idempotencyKey"
+    }
+    assert document["interruptionLeadsTo"] == "Resume"
+    assert b"secret" not in body
 
 
 def test_a_payload_is_not_kept() -> None:

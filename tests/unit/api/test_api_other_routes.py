@@ -43,13 +43,15 @@ def test_wrong_parameters_of_agents(client: TestClient, query: str) -> None:
     assert client.get(f"/api/v1/agents?{query}").status_code == 422
 
 
-def test_ready_when_both_caches_are_fresh(client: TestClient, parts: Dependencies) -> None:
+def test_ready_when_all_caches_are_fresh(client: TestClient, parts: Dependencies) -> None:
     assert client.get("/readyz").status_code == 503
     parts.task_cache.replace([], 1)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
     assert "agents" in answer.json()["detail"]
     parts.agent_cache.replace([], 1)
+    assert "announcements" in client.get("/readyz").json()["detail"]
+    parts.announcement_cache.replace([], 1)
     assert client.get("/readyz").status_code == 200
 
 
@@ -90,25 +92,46 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def test_operations_have_stable_ids(openapi: dict[str, Any]) -> None:
-    assert {path: operation["operationId"] for path, operation in _operations(openapi)} == {
-        "/api/v1/dispatch": "dispatchTask",
-        "/api/v1/status/{task_id}": "getTask",
-        "/api/v1/tasks": "listTasks",
-        "/api/v1/tasks/{task_id}": "prioritizeTask",
-        "/api/v1/cancel/{task_id}": "cancelTask",
-        "/api/v1/replay/{task_id}": "replayTask",
-        "/api/v1/replay": "replayTasks",
-        "/api/v1/agents": "listAgents",
-        "/api/v1/queues": "listQueues",
+    found = {
+        f"{method.upper()} {path.removeprefix('/api/v1')}": operation["operationId"]
+        for path, methods in openapi["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert found == {
+        "POST /dispatch": "dispatchTask",
+        "POST /dispatch/batch": "dispatchTasks",
+        "GET /status/{task_id}": "getTask",
+        "GET /tasks": "listTasks",
+        "PATCH /tasks/{task_id}": "prioritizeTask",
+        "POST /cancel/{task_id}": "cancelTask",
+        "POST /suspend/{task_id}": "suspendTask",
+        "POST /resume/{task_id}": "resumeTask",
+        "POST /replay/{task_id}": "replayTask",
+        "POST /replay": "replayTasks",
+        "GET /agents": "listAgents",
+        "GET /agents/{name}": "getAgent",
+        "POST /agents/{name}/pause": "pauseAgent",
+        "POST /agents/{name}/resume": "resumeAgent",
+        "POST /agents/{name}/drain": "drainAgent",
+        "POST /agents/{name}/undrain": "undrainAgent",
+        "GET /announcements": "listAnnouncements",
+        "GET /announcements/{name}": "getAnnouncement",
+        "POST /announcements": "makeAnnouncement",
+        "DELETE /announcements/{name}": "deleteAnnouncement",
+        "GET /history": "listHistory",
+        "GET /history/{task_id}": "getHistory",
+        "GET /queues": "listQueues",
     }
 
 
 def test_every_operation_declares_its_problems(openapi: dict[str, Any]) -> None:
     for path, operation in _operations(openapi):
         failures = {status: r for status, r in operation["responses"].items() if int(status) >= 400}
-        assert {"401", "500"} <= set(failures), path
-        for response in failures.values():
-            assert list(response["content"]) == ["application/problem+json"], path
+        assert {"401", "414", "431", "500"} <= set(failures), path
+        for status, response in failures.items():
+            assert response == {"$ref": f"#/components/responses/Problem{status}"}, path
+    for response in openapi["components"]["responses"].values():
+        assert list(response["content"]) == ["application/problem+json"]
 
 
 def test_the_document_is_complete(openapi: dict[str, Any]) -> None:
@@ -119,7 +142,11 @@ def test_the_document_is_complete(openapi: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in text
     schemas = openapi["components"]["schemas"]
     references = set(_references(openapi))
-    assert references <= {f"#/components/schemas/{name}" for name in schemas}
+    shared = openapi["components"]["responses"]
+    assert references == {
+        *(f"#/components/responses/{name}" for name in shared),
+        *(f"#/components/schemas/{name}" for name in schemas if name != "StreamMessage"),
+    }
     assert "StreamMessage" in schemas
     assert "cancel" not in schemas["DispatchRequest"]["properties"]
     assert schemas["DispatchRequest"]["examples"]

@@ -1,6 +1,7 @@
 """Which routes want which scope, and what does not exist for a client of some agent types."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +16,15 @@ from starlette.websockets import WebSocketDisconnect
 from tests.support.keys import key, record
 
 from harebell_api import openapi
+from harebell_api.agents import Order
 from harebell_api.app import Dependencies, create_app
 from harebell_api.keyring import KeyRing
 from harebell_api.permissions import Needs, Scope, needs
 from harebell_api.records import agent_record, task_record
 from harebell_api.routes import probes
+from harebell_api.tasks import DISPATCHED_BY
 
-from .fakes import FakeStore, agent, task, uid_of
+from .fakes import FakeStore, agent, announcement, task, uid_of
 from .test_api_history import FakeArchive
 
 FOR_EVERY_CLIENT = frozenset({openapi.PATH})
@@ -31,42 +34,60 @@ NONE_OF_THEM = key("stranger")
 TEXT = key("text")
 
 ROUTES = {
-    "/api/v1/dispatch": Scope.DISPATCH,
-    "/api/v1/status/{task_id}": Scope.READ,
-    "/api/v1/tasks": Scope.READ,
-    "/api/v1/tasks/{task_id}": Scope.CANCEL,
-    "/api/v1/cancel/{task_id}": Scope.CANCEL,
-    "/api/v1/queues": Scope.READ,
-    "/api/v1/replay/{task_id}": Scope.DISPATCH,
-    "/api/v1/replay": Scope.DISPATCH,
-    "/api/v1/agents": Scope.READ,
-    "/api/v1/ws": Scope.READ,
-    "/api/v1/ws/{task_id}": Scope.READ,
+    "POST /api/v1/dispatch": Scope.DISPATCH,
+    "POST /api/v1/dispatch/batch": Scope.DISPATCH,
+    "GET /api/v1/status/{task_id}": Scope.READ,
+    "GET /api/v1/tasks": Scope.READ,
+    "PATCH /api/v1/tasks/{task_id}": Scope.CANCEL,
+    "POST /api/v1/cancel/{task_id}": Scope.CANCEL,
+    "POST /api/v1/suspend/{task_id}": Scope.CANCEL,
+    "POST /api/v1/resume/{task_id}": Scope.CANCEL,
+    "GET /api/v1/queues": Scope.READ,
+    "POST /api/v1/replay/{task_id}": Scope.DISPATCH,
+    "POST /api/v1/replay": Scope.DISPATCH,
+    "GET /api/v1/agents": Scope.READ,
+    "GET /api/v1/agents/{name}": Scope.READ,
+    "POST /api/v1/agents/{name}/pause": Scope.ADMIN,
+    "POST /api/v1/agents/{name}/resume": Scope.ADMIN,
+    "POST /api/v1/agents/{name}/drain": Scope.ADMIN,
+    "POST /api/v1/agents/{name}/undrain": Scope.ADMIN,
+    "GET /api/v1/announcements": Scope.READ,
+    "POST /api/v1/announcements": Scope.ADMIN,
+    "GET /api/v1/announcements/{name}": Scope.READ,
+    "DELETE /api/v1/announcements/{name}": Scope.ADMIN,
+    "GET /api/v1/history": Scope.READ,
+    "GET /api/v1/history/{task_id}": Scope.READ,
+    "* /api/v1/ws": Scope.READ,
+    "* /api/v1/ws/{task_id}": Scope.READ,
 }
 
 
-def scopes_by_path(app: FastAPI) -> dict[str, set[Scope]]:
-    """What each route asks for that is not for everybody. A mount is one that asks for nothing."""
+def scopes_by_route(app: FastAPI) -> dict[str, set[Scope]]:
+    """What each route asks for that is not for everybody, by method (``*``: it has none) and path.
+
+    A mount is one that asks for nothing.
+    """
     return {
-        route.path or "?": {
+        f"{method} {route.path or '?'}": {
             each.call.scope for each in dependant.dependencies if isinstance(each.call, Needs)
         }
         if (dependant := getattr(route, "dependant", None))
         else set()
         for route in iter_route_contexts(app.routes)
+        for method in sorted((route.methods or {"*"}) - {"HEAD"})
         if route.path not in probes.PATHS | FOR_EVERY_CLIENT
     }
 
 
 def unprotected(app: FastAPI) -> list[str]:
-    """The paths that anybody may use who is let in, though they are not meant for everybody."""
-    return [path for path, scopes in scopes_by_path(app).items() if not scopes]
+    """The routes that anybody may use who is let in, though they are not meant for everybody."""
+    return [route for route, scopes in scopes_by_route(app).items() if not scopes]
 
 
 def test_every_route_says_which_scope_it_wants(parts: Dependencies) -> None:
     app = create_app(parts)
     assert unprotected(app) == []
-    assert scopes_by_path(app) == {path: {scope} for path, scope in ROUTES.items()}
+    assert scopes_by_route(app) == {route: {scope} for route, scope in ROUTES.items()}
 
 
 @pytest.mark.parametrize("how", ["route", "websocket", "mount", "plain"])
@@ -87,11 +108,12 @@ def test_a_route_without_a_scope_is_found(parts: Dependencies, how: str) -> None
             app.mount("/forgotten", FastAPI(openapi_url="/forgotten", docs_url=None, redoc_url=None))
         case _:
             app.add_route("/forgotten", forgotten)
-    assert unprotected(app) == ["/forgotten"]
+    (found,) = unprotected(app)
+    assert found.endswith(" /forgotten")
     protected = APIRouter(dependencies=[needs(Scope.READ)])
     protected.get("/remembered")(forgotten)
     app.include_router(protected)
-    assert unprotected(app) == ["/forgotten"]
+    assert unprotected(app) == [found]
 
 
 @pytest.fixture
@@ -120,17 +142,35 @@ def ask(parts: Dependencies) -> Ask:
     return ask
 
 
+WORK = {"agentType": "text", "action": "echo"}
 REQUESTS: list[tuple[Scope, str, str, Any, int]] = [
     (Scope.READ, "GET", "/api/v1/status/t", None, 200),
     (Scope.READ, "GET", "/api/v1/tasks", None, 200),
     (Scope.READ, "GET", "/api/v1/agents", None, 200),
     (Scope.READ, "GET", "/api/v1/queues", None, 200),
-    (Scope.DISPATCH, "POST", "/api/v1/dispatch", {"agentType": "text", "action": "echo"}, 202),
+    (Scope.DISPATCH, "POST", "/api/v1/dispatch", WORK, 202),
     (Scope.DISPATCH, "POST", "/api/v1/replay/dead", None, 202),
     (Scope.DISPATCH, "POST", "/api/v1/replay", {}, 202),
     (Scope.CANCEL, "PATCH", "/api/v1/tasks/t", {"priority": "high"}, 200),
     (Scope.CANCEL, "POST", "/api/v1/cancel/t", None, 202),
+    (Scope.CANCEL, "POST", "/api/v1/suspend/t", None, 202),
+    (Scope.CANCEL, "POST", "/api/v1/resume/t", None, 202),
+    (Scope.DISPATCH, "POST", "/api/v1/dispatch/batch", {"tasks": [WORK]}, 200),
+    (Scope.READ, "GET", "/api/v1/agents/a", None, 200),
+    *((Scope.ADMIN, "POST", f"/api/v1/agents/a/{order.name.lower()}", None, 202) for order in Order),
+    (Scope.READ, "GET", "/api/v1/announcements", None, 200),
+    (Scope.READ, "GET", "/api/v1/announcements/n", None, 200),
+    (Scope.ADMIN, "POST", "/api/v1/announcements", {"kind": "Notice"}, 201),
+    (Scope.ADMIN, "DELETE", "/api/v1/announcements/n", None, 204),
+    (Scope.READ, "GET", "/api/v1/history", None, 200),
+    (Scope.READ, "GET", "/api/v1/history/t", None, 200),
 ]
+
+
+def test_every_route_is_asked() -> None:
+    paths = [re.compile(re.sub(r"\{\w+\}", "[^/]+", route)) for route in ROUTES if route[0] != "*"]
+    asked = [f"{method} {path}" for _, method, path, _, _ in REQUESTS]
+    assert [path.pattern for path in paths if not any(path.fullmatch(each) for each in asked)] == []
 
 
 @pytest.mark.parametrize(("scope", "method", "path", "body", "status"), REQUESTS)
@@ -138,6 +178,7 @@ def test_one_scope_does_not_include_another(
     ask: Ask, store: FakeStore, scope: Scope, method: str, path: str, body: Any, status: int
 ) -> None:
     store.add(task("t"), task("dead", phase="DeadLettered"))
+    store.agents["a"], store.announcements["n"] = agent(), announcement()
     for other in set(Scope) - {scope, Scope.ADMIN}:
         refused = ask(KEYS[other], method, path, body)
         assert refused.status_code == 403, other
@@ -145,7 +186,8 @@ def test_one_scope_does_not_include_another(
         assert refused.json()["detail"] == f"{other.value} has not the scope {scope.value}"
         assert refused.headers["WWW-Authenticate"].endswith(f'scope="{scope.value}"')
     assert store.calls == []
-    for one in (scope, Scope.ADMIN):
+    for one in {scope, Scope.ADMIN}:
+        store.announcements["n"] = announcement()
         assert ask(KEYS[one], method, path, body).status_code == status
 
 
@@ -192,6 +234,8 @@ def mixed(parts: Dependencies, store: FakeStore) -> FakeStore:
         ("GET", "/api/v1/status/{}", None),
         ("PATCH", "/api/v1/tasks/{}", {"priority": "high"}),
         ("POST", "/api/v1/cancel/{}", None),
+        ("POST", "/api/v1/suspend/{}", None),
+        ("POST", "/api/v1/resume/{}", None),
         ("POST", "/api/v1/replay/{}", None),
     ],
 )
@@ -213,6 +257,15 @@ def test_a_task_of_another_type_does_not_exist(
 def test_a_task_of_another_type_does_not_exist_in_the_cluster_either(ask: Ask, store: FakeStore) -> None:
     store.add(task("unseen", spec={"agentType": "infra"}))
     assert ask(TEXT, "GET", "/api/v1/status/unseen").status_code == 404
+
+
+def test_a_name_that_another_type_took_meanwhile_does_not_exist(
+    parts: Dependencies, mixed: FakeStore
+) -> None:
+    mixed.add(task("ours", version=50, uid=uid_of(9), spec={"agentType": "infra"}))
+    client = TestClient(create_app(parts), headers={"Authorization": f"Bearer {TEXT}"})
+    answer = client.post("/api/v1/cancel/ours", headers={"If-Match": '"50"'})
+    assert (answer.status_code, mixed.tasks["ours"]["spec"].get("cancel")) == (404, None)
 
 
 def test_lists_hold_what_exists(ask: Ask, mixed: FakeStore) -> None:
@@ -245,6 +298,20 @@ def test_work_for_another_type_is_refused(ask: Ask, mixed: FakeStore) -> None:
     ]
     assert mixed.calls == []
     assert ask(TEXT, "POST", "/api/v1/dispatch", {"agentType": "text", "action": "echo"}).status_code == 202
+
+
+def test_a_batch_holds_what_the_client_may(ask: Ask, mixed: FakeStore) -> None:
+    entries = [
+        WORK,
+        {"agentType": "infra", "action": "deploy"},
+        {**WORK, "dependsOn": [{"name": "theirs"}]},
+    ]
+    answer = ask(TEXT, "POST", "/api/v1/dispatch/batch", {"tasks": entries}).json()
+    assert [item["status"] for item in answer["items"]] == [202, 403, 422]
+    pointers = [item["problem"]["errors"][0]["pointer"] for item in answer["items"][1:]]
+    assert pointers == ["/tasks/1/agentType", "/tasks/2/dependsOn/0/name"]
+    made = mixed.tasks[answer["items"][0]["task"]["name"]]
+    assert made["metadata"]["annotations"] == {DISPATCHED_BY: "text"}
 
 
 def test_many_replays_are_of_what_exists(ask: Ask, mixed: FakeStore) -> None:

@@ -5,8 +5,9 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from harebell_api.app import MAX_BODY_BYTES, Dependencies
+from harebell_api.app import Dependencies
 from harebell_api.kube_errors import ApiServerError, ApiServerUnreachableError
+from harebell_api.limits import MAX_BODY_BYTES
 from harebell_api.records import task_record
 from harebell_crds.task import MAX_PAYLOAD_BYTES
 
@@ -438,6 +439,7 @@ def test_wrong_parameters_are_named(
         ("GET", "/api/v1/nothing", (404, "not-found")),
         ("GET", "/", (404, "not-found")),
         ("GET", "/docs", (404, "not-found")),
+        ("GET", "/api/v1/tasks/", (404, "not-found")),
         ("GET", "/api/v1/dispatch", (405, "method-not-allowed")),
         ("DELETE", "/api/v1/status/t", (405, "method-not-allowed")),
     ],

@@ -119,7 +119,9 @@ READING = frozenset(RIGHTS[Scope.READ])
         # Admin includes everything, so it takes the rights to everything.
         (RIGHTS[Scope.ADMIN], set()),
         (EVERYTHING - {("create", "tasks")}, {Scope.READ, Scope.CANCEL}),
+        (READING - {("get", "announcements")}, set()),
         (EVERYTHING - {("create", "announcements")}, {Scope.READ, Scope.DISPATCH, Scope.CANCEL}),
+        (EVERYTHING - {("delete", "announcements")}, {Scope.READ, Scope.DISPATCH, Scope.CANCEL}),
         (EVERYTHING, set(Scope)),
     ],
 )

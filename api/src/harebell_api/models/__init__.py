@@ -5,9 +5,12 @@ here describe them in the OpenAPI document, and the tests hold the two together.
 """
 
 from .agent import AgentDocument, AgentList
+from .announcement import AnnouncementDocument, AnnouncementPage, AnnouncementRequest
+from .batch import BatchAnswer, BatchEntry, BatchRequest, BatchResult
 from .changes import CancelRequest, PriorityRequest, ReplayRequest
 from .dispatch import DispatchRequest, compact_json
-from .parameters import AgentQuery, TaskQuery
+from .parameters import AgentQuery, AnnouncementQuery, HistoryQuery, MessageQuery, TaskQuery
+from .past import MessageDocument, MessagePage, PastTaskDocument, PastTaskPage
 from .problem import ProblemDocument
 from .queue import QueueDocument, QueueList
 from .task import ReplayList, ReplayResult, StreamMessage, TaskDocument, TaskPage, TaskStatusDocument
@@ -16,8 +19,22 @@ __all__ = [
     "AgentDocument",
     "AgentList",
     "AgentQuery",
+    "AnnouncementDocument",
+    "AnnouncementPage",
+    "AnnouncementQuery",
+    "AnnouncementRequest",
+    "BatchAnswer",
+    "BatchEntry",
+    "BatchRequest",
+    "BatchResult",
     "CancelRequest",
     "DispatchRequest",
+    "HistoryQuery",
+    "MessageDocument",
+    "MessagePage",
+    "MessageQuery",
+    "PastTaskDocument",
+    "PastTaskPage",
     "PriorityRequest",
     "ProblemDocument",
     "QueueDocument",

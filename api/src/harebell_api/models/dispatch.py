@@ -7,11 +7,15 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from harebell_api.shallow import depth_of
 from harebell_crds.task import MAX_DEPENDENCIES, Backoff, Dependency, RetryPolicy, TaskSpec
 
+MAX_DEPTH = 100
+"""Levels of objects and lists in a payload; agents, and much else that reads JSON, stop at some hundreds."""
+MAX_LABELS = 64
 RESERVED_LABEL_DOMAIN = "harebell.dev"
-_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-_PREFIX = r"^[a-z0-9]([-.a-z0-9]*)$"
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+PREFIX_PATTERN = r"^[a-z0-9]([-.a-z0-9]*)$"
 
 _STRICT = ConfigDict(extra="forbid", json_schema_extra={})
 """For requests: a misspelt member is an error, not a default."""
@@ -36,7 +40,7 @@ class DependencyRequest(Dependency):
 
     model_config = _STRICT
 
-    name: Annotated[str, Field(min_length=1, max_length=253, pattern=_NAME, description="Its name.")]
+    name: Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN, description="Its name.")]
 
 
 class DispatchRequest(TaskSpec):
@@ -79,17 +83,23 @@ class DispatchRequest(TaskSpec):
     """Of the spec, but said by a header."""
     name: Annotated[
         str | None,
-        Field(max_length=253, pattern=_NAME, description="Name of the Task. Default: a generated one."),
+        Field(
+            max_length=253, pattern=NAME_PATTERN, description="Name of the Task. Default: a generated one."
+        ),
     ] = None
     generate_name: Annotated[
         str | None,
-        Field(max_length=58, pattern=_PREFIX, description="What a generated name starts with."),
+        Field(max_length=58, pattern=PREFIX_PATTERN, description="What a generated name starts with."),
     ] = None
-    labels: Annotated[dict[str, str], Field(description="Labels of the Task.")] = Field(default_factory=dict)
+    labels: Annotated[dict[str, str], Field(max_length=MAX_LABELS, description="Labels of the Task.")] = (
+        Field(default_factory=dict)
+    )
 
     @field_validator("payload")
     @classmethod
     def _payload_is_json(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        if depth_of(payload) > MAX_DEPTH:
+            raise ValueError(f"is nested deeper than {MAX_DEPTH} levels")
         try:
             compact_json(payload)
         except (

@@ -6,9 +6,28 @@ from pydantic import Field
 
 from harebell_crds.conditions import Condition
 from harebell_crds.model import MicroTime, Time
-from harebell_crds.task import Attempt, Dependency, Priority, Progress, ReplayOf, TaskError
+from harebell_crds.task import (
+    Attempt,
+    Dependency,
+    OnInterruption,
+    Priority,
+    Progress,
+    ReplayOf,
+    RetryPolicy,
+    TaskError,
+)
 
 from .document import Document
+
+
+class CheckpointDocument(Document):
+    """What is known of a checkpoint. What the action saved in it is for its next attempt alone."""
+
+    attempt: Annotated[int, Field(description="Attempt that saved it.")]
+    saved_at: Annotated[MicroTime, Field(description="When.")]
+    bytes: Annotated[
+        int | None, Field(description="Size of what was saved, as JSON; null: the archive does not say.")
+    ]
 
 
 class TaskDocument(Document):
@@ -41,6 +60,32 @@ class TaskDocument(Document):
         ReplayOf | None,
         Field(description="The Task with the same idempotency key that is done in its place, if any."),
     ]
+    retry_policy: Annotated[
+        RetryPolicy | None,
+        Field(description="How often a failed attempt is repeated; null: the archive does not say."),
+    ]
+    on_interruption: Annotated[
+        str | None,
+        Field(
+            description=f"One of {', '.join(OnInterruption)}: what becomes of it when its agent is lost, or"
+            " hands it back. Null: the archive does not say."
+        ),
+    ]
+    interruption_leads_to: Annotated[
+        str | None,
+        Field(description="What that comes to for the current attempt: Resume, Requeue or Fail."),
+    ]
+    queue_deadline_seconds: Annotated[
+        int | None, Field(description="It fails if no agent started it within this time, if any.")
+    ]
+    active_deadline_seconds: Annotated[
+        int | None, Field(description="It fails if an attempt runs longer than this, if at all.")
+    ]
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        Field(description="It is deleted this long after it finished; null: the archive does not say."),
+    ]
+    suspend: Annotated[bool, Field(description="Whether it is suspended: no agent starts it.")]
     cancel: Annotated[str | None, Field(description="Graceful or Immediate once it is to be cancelled.")]
     phase: Annotated[
         str,
@@ -57,9 +102,14 @@ class TaskDocument(Document):
     progress: Annotated[Progress | None, Field(description="How far the running attempt has come.")]
     result: Annotated[Any, Field(description="What the action returned.")]
     error: Annotated[TaskError | None, Field(description="Why the Task, or its last attempt, failed.")]
+    checkpoint: Annotated[
+        CheckpointDocument | None,
+        Field(description="The last one that the action saved, without its content."),
+    ]
     conditions: Annotated[list[Condition], Field(description="Started, Complete, Failed.")]
     created_at: Annotated[Time, Field(description="When the Task was made.")]
     queued_at: Annotated[MicroTime | None, Field(description="When the broker confirmed the message.")]
+    resumed_at: Annotated[MicroTime | None, Field(description="When it was last taken out of suspension.")]
     started_at: Annotated[MicroTime | None, Field(description="When the current attempt started.")]
     completed_at: Annotated[MicroTime | None, Field(description="When the Task finished.")]
     next_attempt_time: Annotated[MicroTime | None, Field(description="When the next attempt is due.")]

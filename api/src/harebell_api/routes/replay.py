@@ -3,7 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from harebell_api.audit import note_tasks
+from harebell_api.audit import note
+from harebell_api.kube import Kind
 from harebell_api.models import ReplayList, ReplayRequest, ReplayResult, TaskDocument
 from harebell_api.openapi import problems
 from harebell_api.permissions import Access, Client, Scope, needs
@@ -13,8 +14,8 @@ from harebell_api.selector import parse_selector
 from harebell_api.tasks import Tasks
 from harebell_crds.task import TaskPhase
 
-from .answers import json_answer
-from .tasks import TaskId
+from .answers import changed_answer, json_answer
+from .parameters import TaskId
 
 
 def replay_routes(tasks: Tasks) -> APIRouter:
@@ -31,8 +32,8 @@ def replay_routes(tasks: Tasks) -> APIRouter:
     )
     async def replay(asked: Request, task_id: TaskId, client: Client) -> Response:
         made = await tasks.replay(task_id, client)
-        note_tasks(asked, task_id, made.task.name)
-        return json_answer(made.task.body, 202, {"Location": f"/api/v1/status/{made.task.name}"})
+        note(asked, Kind.TASKS, task_id, made.task.name)
+        return changed_answer(made.task, 202, {"Location": f"/api/v1/status/{made.task.name}"})
 
     @router.post(
         "/replay",
@@ -46,7 +47,7 @@ def replay_routes(tasks: Tasks) -> APIRouter:
         results = []
         for task in newest(tasks.cache.values(), _filter(request, client), request.limit, None)[0]:
             results.append(await _replayed(tasks, task.name, client))
-        note_tasks(asked, *(done.replayed_as for done in results if done.replayed_as))
+        note(asked, Kind.TASKS, *(done.replayed_as for done in results if done.replayed_as))
         return json_answer(ReplayList(items=results).model_dump_json(by_alias=True).encode(), 202)
 
     return router

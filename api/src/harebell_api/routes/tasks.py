@@ -3,12 +3,14 @@
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from starlette.responses import Response
 
 from harebell_api.archive import Archive
-from harebell_api.audit import note_tasks
+from harebell_api.audit import note
+from harebell_api.conditional import wanted_versions
 from harebell_api.idempotency import IdempotencyKeyError, parse_key
+from harebell_api.kube import Kind
 from harebell_api.models import (
     CancelRequest,
     DispatchRequest,
@@ -18,24 +20,17 @@ from harebell_api.models import (
     TaskQuery,
     TaskStatusDocument,
 )
-from harebell_api.openapi import problems
+from harebell_api.openapi import fresh, problems
 from harebell_api.permissions import Access, Client, Scope, needs
 from harebell_api.problems import FieldError, ProblemError, ProblemType
-from harebell_api.queries import CursorError, TaskFilter, decode_cursor, encode_cursor, newest
+from harebell_api.queries import TaskFilter, newest
 from harebell_api.queues import Queues
 from harebell_api.selector import parse_selector
 from harebell_api.tasks import Tasks, is_id, is_uid
 
-from .answers import json_answer, page_body, with_member
-
-TaskId = Annotated[str, Path(description="Name of the Task, or its UID.")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        description="A value of the client's choice: repeating the request with it returns the same Task.",
-        max_length=300,
-    ),
-]
+from .answers import changed_answer, json_answer, page_body, read_answer, with_member
+from .cursors import cursor_of, place_after
+from .parameters import IdempotencyKey, IfMatch, IfNoneMatch, TaskId
 
 _LOCATION = {"Location": {"description": "Where to read its status.", "schema": {"type": "string"}}}
 _REPLAYED = {
@@ -69,21 +64,21 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
         made = await tasks.dispatch(request, _key(idempotency_key), client)
-        note_tasks(asked, made.task.name)
+        note(asked, Kind.TASKS, made.task.name)
         headers = {"Location": f"/api/v1/status/{made.task.name}"}
         if made.replayed:
             headers["Idempotent-Replayed"] = "true"
-        return json_answer(made.task.body, 202, headers)
+        return changed_answer(made.task, 202, headers)
 
     @router.get(
         "/status/{task_id}",
         operation_id="getTask",
         summary="Read the status of a Task",
         response_model=TaskStatusDocument,
-        responses=problems(404, 503),
+        responses={**fresh(tagged=True), **problems(404, 422, 503)},
         dependencies=[needs(Scope.READ)],
     )
-    async def status(task_id: TaskId, client: Client) -> Response:
+    async def status(task_id: TaskId, client: Client, if_none_match: IfNoneMatch = None) -> Response:
         try:
             task = await tasks.find(task_id, client)
         except ProblemError as problem:
@@ -92,39 +87,39 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
             found = await archive.find(tasks.namespace, task_id, is_uid=is_uid(task_id))
             if found is None or not _seen(found, client):
                 raise
-            return json_answer(found)
-        return json_answer(with_member(task.body, "queue", queues.place(task)))
+            return json_answer(with_member(found, "queue", None))
+        body = with_member(task.body, "queue", queues.place(task))
+        return read_answer(body, if_none_match, tasks.cache, version=task.version)
 
     @router.get(
         "/tasks",
         operation_id="listTasks",
         summary="List Tasks, newest first",
         response_model=TaskPage,
-        responses=problems(400, 422),
+        responses={**fresh(tagged=True), **problems(400, 422)},
         dependencies=[needs(Scope.READ)],
     )
-    async def list_tasks(query: Annotated[TaskQuery, Query()], client: Client) -> Response:
-        wanted = _filter(query, client)
-        try:
-            after = decode_cursor(query.cursor) if query.cursor is not None else None
-        except CursorError as error:
-            raise ProblemError(
-                ProblemType.INVALID_CURSOR, str(error), [FieldError(str(error), parameter="cursor")]
-            ) from error
+    async def list_tasks(
+        query: Annotated[TaskQuery, Query()], client: Client, if_none_match: IfNoneMatch = None
+    ) -> Response:
+        wanted, after = _filter(query, client), place_after(query.cursor)
         shown, place = newest(tasks.cache.values(), wanted, query.limit, after)
-        cursor = encode_cursor(place) if place is not None else None
-        return json_answer(page_body((task.body for task in shown), nextCursor=cursor))
+        body = page_body((task.body for task in shown), nextCursor=cursor_of(place))
+        return read_answer(body, if_none_match, tasks.cache)
 
     @router.patch(
         "/tasks/{task_id}",
         operation_id="prioritizeTask",
         summary="Change the priority of a waiting Task",
         response_model=TaskDocument,
-        responses=problems(400, 404, 409, 415, 422, 503),
+        responses=problems(400, 404, 409, 412, 415, 422, 503),
         dependencies=[needs(Scope.CANCEL)],
     )
-    async def prioritize(task_id: TaskId, request: PriorityRequest, client: Client) -> Response:
-        return json_answer((await tasks.prioritize(task_id, request.priority, client)).body)
+    async def prioritize(
+        task_id: TaskId, request: PriorityRequest, client: Client, if_match: IfMatch = None
+    ) -> Response:
+        versions = wanted_versions(if_match)
+        return changed_answer(await tasks.prioritize(task_id, request.priority, client, versions), 200)
 
     @router.post(
         "/cancel/{task_id}",
@@ -132,13 +127,17 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         summary="Cancel a Task",
         status_code=202,
         response_model=TaskDocument,
-        responses={202: {"description": "The Task."}, **problems(400, 404, 409, 415, 422, 503)},
+        responses={202: {"description": "The Task."}, **problems(400, 404, 409, 412, 415, 422, 503)},
         dependencies=[needs(Scope.CANCEL)],
     )
     async def cancel(
-        task_id: TaskId, client: Client, request: Annotated[CancelRequest | None, Body()] = None
+        task_id: TaskId,
+        client: Client,
+        request: Annotated[CancelRequest | None, Body()] = None,
+        if_match: IfMatch = None,
     ) -> Response:
-        return json_answer((await tasks.cancel(task_id, (request or CancelRequest()).mode, client)).body, 202)
+        mode = (request or CancelRequest()).mode
+        return changed_answer(await tasks.cancel(task_id, mode, client, wanted_versions(if_match)), 202)
 
     return router
 
