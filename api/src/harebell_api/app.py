@@ -10,13 +10,17 @@ from . import handlers, openapi
 from .archive import Archive
 from .auth import AuthMiddleware, KeyRing
 from .cache import Cache
+from .events import EventStreams
+from .feed.feed import Feed
+from .feed.sources import Patience, Sources
 from .kube import Kind, TaskStore
 from .metrics import Metrics, MetricsMiddleware
 from .middleware import AccessLogMiddleware, BodyLimitMiddleware
 from .queues import Queues
 from .records import AgentRecord, TaskRecord
 from .routes import agents, probes, queues, replay, stream, tasks
-from .stream import Streams
+from .sessions import Sessions
+from .stream import WebSockets
 from .tasks import Tasks, task_aliases
 
 MAX_BODY_BYTES = 512 * 1024
@@ -41,6 +45,8 @@ class Dependencies:
     task_cache: Cache[TaskRecord] = field(default_factory=_task_cache)
     agent_cache: Cache[AgentRecord] = field(default_factory=_agent_cache)
     metrics: Metrics = field(default_factory=Metrics)
+    sessions: Sessions = field(default_factory=Sessions)
+    patience: Patience = field(default_factory=Patience)
 
 
 def create_app(given: Dependencies) -> FastAPI:
@@ -63,7 +69,12 @@ def create_app(given: Dependencies) -> FastAPI:
     app.include_router(queues.queue_routes(waiting))
     app.include_router(replay.replay_routes(service))
     app.include_router(agents.agent_routes(given.agent_cache))
-    app.include_router(stream.stream_routes(Streams(service, given.metrics)))
+    feed = Feed()
+    given.task_cache.reflect_in(feed)
+    sources = Sources(service, feed, given.archive, given.patience)
+    sockets = WebSockets(sources, given.sessions, given.metrics)
+    events = EventStreams(sources, given.sessions, given.metrics)
+    app.include_router(stream.stream_routes(sockets, events, given.namespace))
     app.include_router(
         probes.probe_routes({k.value: _freshness(c) for k, c in caches.items()}, given.metrics)
     )

@@ -60,6 +60,10 @@ class TaskStore(Protocol):
         """Apply a JSON merge patch to a Task and return it."""
         ...
 
+    async def current_version(self) -> int:
+        """Return the resource version that Tasks are at now: no change so far has a higher one."""
+        ...
+
 
 class Source(Protocol):
     """Lists and watches a kind; raises as :class:`TaskStore` does."""
@@ -91,6 +95,12 @@ class Kube:
     async def patch_task(self, name: str, patch: Object) -> Object:
         """Apply a JSON merge patch to a Task and return it."""
         return await self._json("PATCH", self._path(Kind.TASKS, name), body=patch, content_type=MERGE_PATCH)
+
+    async def current_version(self) -> int:
+        """Return the resource version that Tasks are at now."""
+        # Without a version the answer is as of now, not of some cache's state (Kubernetes API concepts).
+        page = await self._json("GET", self._path(Kind.TASKS), {"limit": "1"})
+        return int(page["metadata"]["resourceVersion"])
 
     async def list(self, kind: Kind) -> AsyncGenerator[Object, None]:
         """Yield the list page by page, so that it is never in memory as a whole."""

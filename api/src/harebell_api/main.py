@@ -15,6 +15,7 @@ from . import logs, server, settings
 from .app import Dependencies, create_app
 from .archive import PostgreSQL
 from .auth import KeyFileError, KeyRing
+from .feed.sources import Patience
 from .kube import Kind, Kube, connect
 from .records import agent_record, task_record
 from .reflector import Reflector
@@ -59,17 +60,23 @@ async def serve(given: Settings, keys: KeyRing) -> None:
     async with connect() as client:
         kube = Kube(client, given.namespace)
         archive = PostgreSQL(given.archive.url) if given.archive else None
-        parts = Dependencies(given.namespace, kube, keys, archive)
+        patience = Patience(idle=given.ping_seconds)
+        parts = Dependencies(given.namespace, kube, keys, archive, patience=patience)
         restarted = parts.metrics.watch_restarted
         reflectors = (
             Reflector(Kind.TASKS, kube, parts.task_cache, task_record, restarted).run(),
             Reflector(Kind.AGENTS, kube, parts.agent_cache, agent_record, restarted).run(),
         )
         listener = server.listen(given.host, given.port)
-        serving = server.build(create_app(parts))
+        serving = server.build(create_app(parts), given.ping_seconds)
+
+        def stop() -> None:
+            parts.sessions.shut_down()  # the server would wait for event streams to end by themselves
+            serving.should_exit = True
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, setattr, serving, "should_exit", True)
+            loop.add_signal_handler(number, stop)
         # A reflector never ends; should one fail for a reason it does not know, the process ends with it.
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(reflector) for reflector in reflectors]

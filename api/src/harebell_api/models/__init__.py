@@ -7,10 +7,11 @@ here describe them in the OpenAPI document, and the tests hold the two together.
 from .agent import AgentDocument, AgentList
 from .changes import CancelRequest, PriorityRequest, ReplayRequest
 from .dispatch import DispatchRequest, compact_json
-from .parameters import AgentQuery, TaskQuery
+from .parameters import AgentQuery, StreamQuery, TaskQuery
 from .problem import ProblemDocument
 from .queue import QueueDocument, QueueList
-from .task import ReplayList, ReplayResult, StreamMessage, TaskDocument, TaskPage, TaskStatusDocument
+from .stream import StreamMessage
+from .task import ReplayList, ReplayResult, TaskDocument, TaskPage, TaskStatusDocument
 
 __all__ = [
     "AgentDocument",
@@ -26,6 +27,7 @@ __all__ = [
     "ReplayRequest",
     "ReplayResult",
     "StreamMessage",
+    "StreamQuery",
     "TaskDocument",
     "TaskPage",
     "TaskQuery",

@@ -52,3 +52,27 @@ class AgentQuery(BaseModel):
         list[Annotated[AgentPhase, _member(AgentPhase)]],
         Field(description="Only in any of these statuses, in upper or lower case."),
     ] = Field(default_factory=list)
+
+
+class StreamQuery(BaseModel):
+    """Which Tasks to follow: one, or those that a selection chooses; without parameters, all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task_id: Annotated[
+        str | None,
+        Field(min_length=1, description="Name or UID of the one Task to follow, until it has finished."),
+    ] = None
+    phase: Annotated[
+        list[Annotated[TaskPhase, _member(TaskPhase)]], Field(description="Only in any of these phases.")
+    ] = Field(default_factory=list)
+    agent_type: Annotated[list[str], Field(description="Only for any of these types of agent.")] = Field(
+        default_factory=list
+    )
+    label_selector: Annotated[
+        str, Field(max_length=1024, description="Only with these labels, as in `kubectl get -l`.")
+    ] = ""
+    cursor: Annotated[
+        str | None,
+        Field(max_length=1024, description="Of the last message received: go on from there."),
+    ] = None
