@@ -1,4 +1,4 @@
-"""Streams of Tasks as server-sent events (WHATWG HTML, 9.2), for ``EventSource`` in browsers and ``curl -N``."""
+"""Streams of Tasks as server-sent events (WHATWG HTML, 9.2), for browsers and ``curl -N``."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ def _without_a_stream(end: End) -> Response:
 
 
 class _EventStream(StreamingResponse):
-    """Starlette's answer in pieces, which also notices that the client is gone, with a limit on each piece."""
+    """Starlette's answer in pieces, which notices that the client is gone, with a limit on each piece."""
 
     def __init__(
         self,

@@ -54,7 +54,7 @@ class Sessions:
     ) -> int:
         """End the streams of some clients, and return how many these are.
 
-        A WebSocket is closed with the code and the reason; an event stream ends with an ``end`` that holds them.
+        A WebSocket is closed with the code and reason; an event stream ends with an ``end`` of the same.
         """
         meant = [s for s in self._open if not s.closing.done() and is_meant(s.access)]
         for session in meant:

@@ -70,6 +70,8 @@ class FakeStore:
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     failure: ApiServerError | ApiServerUnreachableError | None = None
+    version: int = 0
+    """What the API server says that Tasks are at."""
     finish_before_patch: str | None = None
     """Phase that a Task gets just before a patch arrives."""
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -92,6 +94,10 @@ class FakeStore:
     async def read_task(self, name: str) -> Object:
         self._begin("read")
         return deepcopy(self._find(name))
+
+    async def current_version(self) -> int:
+        self._begin("version")
+        return self.version
 
     async def patch_task(self, name: str, patch: Object) -> Object:
         self._begin("patch")

@@ -1,9 +1,9 @@
 """Which Tasks were deleted since a client's last word, when no log of deletions reaches back that far.
 
-The archive has a record of nearly every deletion: not of those while no operator worked, and not yet of the
-newest. Nor can it say whether a client was told of one already. So nothing is believed that is not proved: the
-client's cursor holds a sum that stands for the Tasks it knows. What is still there of them and what was deleted
-must add up to it. Only times near that of the cursor leave a choice, and it is made by trying.
+The archive has a record of nearly every deletion: not of those while no operator worked, and not yet of
+the newest. Nor can it say whether a client was told of one already. So nothing is believed that is not
+proved: the client's cursor holds a sum that stands for the Tasks it knows. What is still there of them and
+what was deleted must add up to it. Only times near that of the cursor leave a choice, made by trying.
 """
 
 from collections.abc import Sequence

@@ -37,14 +37,14 @@ class Feed:
     def put(self, record: TaskRecord) -> None:
         """Take a state the watch delivered."""
         if self._is_news(record):
-            self._add(Change.UPDATE, record, record.version, record.version)
+            self._add(Change.UPDATE, record, record.version)
         self.heard(record.version)
 
     def remove(self, record: TaskRecord) -> None:
         """Take a deletion the watch delivered, with the last state."""
         known = self.log.get(record.uid)
         if known is not None and known.change is Change.UPDATE:
-            self._add(Change.DELETED, record, record.version, record.version)
+            self._add(Change.DELETED, record, record.version)
         self.heard(record.version)
 
     def replace(self, records: Iterable[TaskRecord], version: int, restored: bool) -> None:
@@ -54,16 +54,17 @@ class Feed:
             self._begin_anew()
         changed = sorted((r for r in listed.values() if self._is_news(r)), key=lambda r: r.version)
         gone = [e.record for e in self.log if e.change is Change.UPDATE and e.record.uid not in listed]
-        # When what is gone went is unknown, so before the last of these is told nothing is settled.
-        settled = self.watched if gone else None
-        for record in changed:
-            self._add(Change.UPDATE, record, record.version, record.version if settled is None else settled)
-        for number, record in enumerate(gone, start=1):
-            last = number == len(gone)
-            self._add(Change.DELETED, record, version, version if last or settled is None else settled)
-        if not self.filled or restored:
-            self.log.floor_version = version
+        # When what is gone went is not known, nor what came and went meanwhile: before the last of these is
+        # told, nothing is settled.
+        news = [(Change.UPDATE, record, record.version) for record in changed]
+        news += [(Change.DELETED, record, version) for record in gone]
+        for number, (change, record, changed_at) in enumerate(news, start=1):
+            self._add(change, record, changed_at, settled=number == len(news))
+        if restored or not self.filled:
+            self.log.blind_before(version)
             self.filled = True
+        elif self.watched < version:
+            self.log.blind_between(self.watched, version)
         self.heard(version)
         if restored:
             for view in self._views.values():
@@ -108,7 +109,7 @@ class Feed:
         known = self.log.get(record.uid)
         return known is None or (known.change is Change.UPDATE and known.record.version < record.version)
 
-    def _add(self, change: Change, record: TaskRecord, version: int, settled: int) -> None:
+    def _add(self, change: Change, record: TaskRecord, version: int, settled: bool = True) -> None:
         known = self.log.get(record.uid)
         before = known.record if known is not None and known.change is Change.UPDATE else None
         self._place += 1

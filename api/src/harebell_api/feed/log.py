@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +13,8 @@ MAX_GONE = 10_000
 """Tasks that are gone and still told of."""
 MAX_GONE_BYTES = 32 * 1024 * 1024
 """Of their documents."""
+MAX_GAPS = 16
+"""Times when nothing was watched that are remembered one by one."""
 _WORTH_COMPACTING = 1024
 
 
@@ -34,8 +36,8 @@ class Entry:
     """Grows with every change this process sees; means nothing to another."""
     version: int
     """Resource version of the change; of a deletion that only a list told, that of the list."""
-    settled: int
-    """Whoever was told everything up to this entry knows all that happened up to this version."""
+    settled: bool
+    """Whether who was told everything up to this entry knows all that happened up to its version."""
     change: Change
     record: TaskRecord
     """The new state, or the last."""
@@ -49,7 +51,7 @@ class Log:
     """Entries by place. A new one of a Task takes the place of the one before.
 
     So there are as many as there are Tasks, and a bounded number of Tasks that are gone. The oldest of those
-    are forgotten first: ``floor`` and ``floor_version`` say from where on none is missing.
+    are forgotten first: a reader whose place is before ``floor`` may have missed some.
     """
 
     def __init__(self, max_gone: int = MAX_GONE, max_gone_bytes: int = MAX_GONE_BYTES) -> None:
@@ -60,7 +62,10 @@ class Log:
         self._by_uid: dict[str, Entry] = {}
         self._gone: OrderedDict[int, Entry] = OrderedDict()
         self._gone_bytes = 0
-        self.floor, self.floor_version = 0, 0
+        self.floor = 0
+        self._complete_from = 0
+        """The version after which every deletion is here, but for the gaps."""
+        self._gaps: deque[tuple[int, int]] = deque()
         self.last = 0
         """Place of the newest entry."""
         self.last_version = 0
@@ -102,6 +107,20 @@ class Log:
                 return entry
         return None
 
+    def knows_since(self, version: int) -> bool:
+        """Whether every deletion of a Task that there was at a version, of those deleted since, is here."""
+        return version >= self._complete_from and not any(a < version < b for a, b in self._gaps)
+
+    def blind_before(self, version: int) -> None:
+        """Note that nothing is known of deletions up to a version."""
+        self._complete_from = max(self._complete_from, version)
+
+    def blind_between(self, after: int, before: int) -> None:
+        """Note that a list came instead of changes: what was made after one version may be gone by the other."""
+        self._gaps.append((after, before))
+        if len(self._gaps) > MAX_GAPS:
+            self.blind_before(self._gaps.popleft()[1])
+
     def place_of(self, version: int) -> int:
         """Return the place after which everything is newer than ``version``."""
         index = bisect_right(self._versions, version)
@@ -111,7 +130,8 @@ class Log:
         while len(self._gone) > self._max_gone or self._gone_bytes > self._max_gone_bytes:
             oldest = next(iter(self._gone.values()))
             self._drop(oldest)
-            self.floor, self.floor_version = oldest.place, max(self.floor_version, oldest.version)
+            self.floor = oldest.place
+            self.blind_before(oldest.version)
 
     def _drop(self, entry: Entry) -> None:
         index = bisect_right(self._places, entry.place) - 1

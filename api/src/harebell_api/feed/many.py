@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from harebell_api.history import Deletion
 from harebell_api.problems import ProblemError
 
-from .cursor import Cursor, Point, Start
+from .cursor import Point, Start
 from .deletions import Known, explain
 from .log import Change, Entry
 from .message import TOO_SLOW, End, Idle, Item, Message, of_task, reset, synced
@@ -17,6 +18,8 @@ from .reach import RESTORED, reach
 from .selection import WEIGHTS, Selection, weight
 from .sources import EndedError, ResetError, Sources
 from .view import View
+
+T = TypeVar("T")
 
 MARGIN = timedelta(minutes=10)
 """A deletion may have been recorded so long before the client's last word and happened after it."""
@@ -52,10 +55,24 @@ async def follow_many(
                     async for item in stream.live():
                         yield item
                 except ResetError as error:
-                    yield reset(Start(wanted.scope), str(error))
+                    yield stream.reset(str(error))
                     cursor = None
         except EndedError as error:
             yield error.end
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """Which of the Tasks that a client knows were deleted, up to a place."""
+
+    place: int
+    deleted: frozenset[str]
+    archived: Sequence[str]
+    """Those of which no log knows, in order."""
+
+    def allows(self, change: Change, entry: Entry) -> bool:
+        """Whether the client is to be told of a change."""
+        return change is Change.UPDATE or entry.place > self.place or entry.record.uid in self.deleted
 
 
 class _Stream:
@@ -65,8 +82,8 @@ class _Stream:
         self._generation = self._feed.generation
         self._place = 0
         """Everything up to here was told."""
-        self._version = 0
-        """That of the last cursor."""
+        self._cursor: Start | Point = wanted.cursor or Start(wanted.scope)
+        """The last one told."""
 
     async def catch_up(self, cursor: Start | Point | None) -> AsyncGenerator[Message, None]:
         """Yield what the client lacks. :raises ResetError, EndedError: that cannot be."""
@@ -82,6 +99,11 @@ class _Stream:
         async for message in steps:
             yield message
 
+    def reset(self, reason: str) -> Message:
+        """Return the message that begins anew."""
+        self._cursor = Start(self._scope)
+        return reset(self._cursor, reason)
+
     async def live(self) -> AsyncGenerator[Message | Idle, None]:
         """Yield what changes, for ever. :raises ResetError, EndedError: it cannot go on."""
         view = self._view
@@ -96,12 +118,12 @@ class _Stream:
             elif not await view.changes(self._place, self._sources.patience.idle):
                 yield Idle()
                 # Nothing of it was the client's concern; but from here on it need not be looked at again.
-                if self._feed.watched > self._version and view.log.last <= self._place:
+                if self._feed.watched > self._told_version and view.log.last <= self._place:
                     self._check_generation()
-                    yield self._synced()
+                    yield self._at(self._point(self._view.total))
 
     async def _snapshot(self) -> AsyncGenerator[Message, None]:
-        end, began = self._feed.log.last, self._point(total=None)
+        end, began = self._feed.log.last, self._point(None)
         cursor, place, passed = Start(self._scope), 0, 0
         while (entry := self._feed.log.after(place)) is not None and entry.place <= end:
             place = entry.place
@@ -120,11 +142,10 @@ class _Stream:
             raise ResetError("the client may see Tasks of other types now")
         # Who was told more than this replica knows is told some of it again: that a Task is gone.
         version = min(cursor.version, self._feed.watched)
-        unsettled: Cursor | None = None
-        floor = self._feed.log.floor
-        if version < self._feed.log.floor_version:
-            unsettled = cursor  # until the end, or what the archive told would be told again
-            async for message in self._from_archive(cursor):
+        floor, proof = self._feed.log.floor, None
+        if not self._feed.log.knows_since(version):
+            proof = await self._deleted_since(cursor)
+            async for message in self._from_archive(cursor, proof.archived):
                 yield message
         place, passed = self._feed.log.place_of(version), 0
         while True:
@@ -136,33 +157,30 @@ class _Stream:
                 break
             place = entry.place
             change = self._selection.meaning(entry)
-            if change is not None:
-                yield of_task(change, unsettled or self._after(entry, None), entry.record.body)
+            if change is not None and (proof is None or proof.allows(change, entry)):
+                if proof is not None or not entry.settled:  # else what was proved would be told again
+                    yield self._unsettled(change, entry)
+                else:
+                    self._cursor = self._after(entry, None)
+                    yield of_task(change, self._cursor, entry.record.body)
             elif (passed := passed + 1) % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         self._place = self._feed.log.last
-        yield self._synced()
+        point = self._point(self._view.total)
+        # What the archive told, a replica that is behind would tell again: it is to wait.
+        yield self._at(replace(point, seen=point.version) if proof is not None else point)
 
-    async def _from_archive(self, cursor: Point) -> AsyncGenerator[Message, None]:
-        """Yield the deletions that no log knows. :raises ResetError: it cannot be told which they are."""
-        archive, namespace = self._sources.archive, self._sources.tasks.namespace
-        if archive is None:
-            raise ResetError(_NOT_KNOWN)
-        try:
-            for uid in await self._deleted_since(cursor):
-                document = await archive.find(namespace, uid, is_uid=True)
-                if document is None:
-                    raise ResetError(_NOT_KNOWN)
-                yield of_task("deleted", cursor, document)
-        except ProblemError as error:
-            raise ResetError(f"{_NOT_KNOWN}: {error.problem.detail}") from error
+    async def _from_archive(self, cursor: Point, uids: Sequence[str]) -> AsyncGenerator[Message, None]:
+        """Yield the deletions that no log knows. :raises ResetError: the archive does not tell."""
+        archive = self._sources.archive
+        for uid in uids if archive is not None else ():
+            document = await self._asked(archive.find(self._sources.tasks.namespace, uid, is_uid=True))
+            if document is None:
+                raise ResetError(_NOT_KNOWN)
+            yield of_task(Change.DELETED, cursor, document)
 
-    async def _deleted_since(self, cursor: Point) -> list[str]:
-        """Return what was deleted before this replica's log begins.
-
-        :raises ResetError: nobody knows.
-        :raises ProblemError: the archive cannot be read.
-        """
+    async def _deleted_since(self, cursor: Point) -> "_Proof":
+        """Return which Tasks that the client knows were deleted. :raises ResetError: nobody can tell."""
         archive, patience = self._sources.archive, self._sources.patience
         # Which Tasks were in some phase then is not to be found out from how they ended.
         if archive is None or cursor.total is None or self._selection.phases:
@@ -171,18 +189,25 @@ class _Stream:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience.archive
         while True:
-            removed = await archive.removed_since(self._sources.tasks.namespace, since)
+            removed = await self._asked(archive.removed_since(self._sources.tasks.namespace, since))
             if removed is None:
-                raise ResetError(f"{_NOT_KNOWN}: too many were")
+                raise ResetError(f"{_NOT_KNOWN}: too many Tasks were")
             self._check_generation()
-            found = self._explained(cursor, cursor.total, removed)
-            if found is not None:
-                return found
+            proof = self._proof(cursor, cursor.total, removed)
+            if proof is not None:
+                return proof
             if loop.time() >= deadline:
                 raise ResetError(_NOT_KNOWN)
             await asyncio.sleep(patience.ask_again)  # the archive is some seconds behind
 
-    def _explained(self, cursor: Point, known: int, removed: Sequence[Deletion]) -> list[str] | None:
+    async def _asked(self, answer: Awaitable[T]) -> T:
+        """Return what the archive answers. :raises ResetError: it cannot be read."""
+        try:
+            return await answer
+        except ProblemError as error:
+            raise ResetError(f"{_NOT_KNOWN}: {error.problem.detail}") from error
+
+    def _proof(self, cursor: Point, known: int, removed: Sequence[Deletion]) -> "_Proof | None":
         log, wanted = self._feed.log, self._selection
         unchanged, changed, gone = 0, [], []
         for entry in log:
@@ -202,32 +227,42 @@ class _Stream:
             and wanted.labels.matches(task.labels)
         }
         told = datetime.fromtimestamp(cursor.at, UTC)
-        found = explain(
-            (known - unchanged) % WEIGHTS,
-            changed,
-            [*archived.values(), *gone],
-            (_second(told - SKEW), _second(told + SKEW)),
-        )
-        return None if found is None else [uid for uid in found if uid in archived]
+        around = _second(told - SKEW), _second(told + SKEW)
+        deleted = [*archived.values(), *gone]
+        found = explain((known - unchanged) % WEIGHTS, changed, deleted, around)
+        if found is None:
+            return None
+        return _Proof(log.last, frozenset(found), [uid for uid in found if uid in archived])
 
     def _shared(self, entry: Entry) -> Message:
         """Return the message of a change, the same one for all to whom it means the same."""
+        if not entry.settled:
+            return self._unsettled(entry.change, entry)
+        # Which Tasks a client knows is known of those only who have been told everything.
         newest = entry.place == self._view.log.last
-        self._version = entry.settled
+        self._cursor = self._after(entry, self._view.total if newest else None)
         key = (self._view.number, self._scope, self._access, entry.place, newest)
         kept = self._sources.messages.get(key)
         if kept is not None:
             return kept
-        # Which Tasks a client knows is known of those only who have been told everything.
-        cursor = self._after(entry, self._view.total if newest else None)
-        return self._sources.messages.keep(key, of_task(entry.change, cursor, entry.record.body))
+        return self._sources.messages.keep(key, of_task(entry.change, self._cursor, entry.record.body))
 
-    def _synced(self) -> Message:
-        return self._at(self._point(total=self._view.total))
+    def _unsettled(self, change: Change, entry: Entry) -> Message:
+        """Return the message of a change after which it is not known yet what else happened until then.
+
+        Who comes back is told it again; and may know more Tasks than the cursor before stood for.
+        """
+        if isinstance(self._cursor, Point):
+            self._cursor = replace(self._cursor, total=None)
+        return of_task(change, self._cursor, entry.record.body)
 
     def _at(self, point: Point) -> Message:
-        self._version = point.version
+        self._cursor = point
         return synced(point)
+
+    @property
+    def _told_version(self) -> int:
+        return self._cursor.version if isinstance(self._cursor, Point) else 0
 
     def _point(self, total: int | None) -> Point:
         """Return the cursor of who was told everything there is."""
@@ -236,7 +271,7 @@ class _Stream:
 
     def _after(self, entry: Entry, total: int | None) -> Point:
         """Return the cursor of who was told everything up to an entry."""
-        return Point(self._scope, self._access, entry.settled, entry.settled, int(entry.at), total)
+        return Point(self._scope, self._access, entry.version, entry.version, int(entry.at), total)
 
     def _check_generation(self) -> None:
         if self._feed.generation != self._generation:
