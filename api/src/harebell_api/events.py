@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from .feed.many import Selected
 from .feed.message import FINISHED, TOO_SLOW, UNKNOWN_TASK, End, Item, Message
+from .feed.one import Named
 from .feed.sources import Sources
 from .feed.streams import follow
-from .feed.wanted import Named, Selected
 from .metrics import Metrics
 from .permissions import access_of
 from .problems import ProblemError, ProblemType
@@ -79,7 +80,7 @@ class _EventStream(StreamingResponse):
         metrics: Metrics,
         send_seconds: float,
     ) -> None:
-        super().__init__(items, headers=_HEADERS, media_type=MEDIA_TYPE)
+        super().__init__((), headers=_HEADERS, media_type=MEDIA_TYPE)
         self._first, self._items, self._session = first, items, session
         self._stack, self._metrics, self._send_seconds = stack, metrics, send_seconds
 

@@ -7,14 +7,16 @@ by a message that cannot be sent, and dropped: nothing is kept for it but its pl
 import asyncio
 import contextlib
 from contextlib import aclosing
+from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .auth import SUBPROTOCOL
+from .feed.many import Selected
 from .feed.message import TOO_SLOW, End, Message
+from .feed.one import Named
 from .feed.sources import Sources
 from .feed.streams import follow
-from .feed.wanted import Named, Selected
 from .metrics import Metrics
 from .permissions import access_of
 from .problems import ProblemError
@@ -58,8 +60,9 @@ class WebSockets:
         """Tell the client everything, and return how to close, or None: it is gone."""
         writer = asyncio.ensure_future(self._write(socket, wanted))
         reader = asyncio.ensure_future(_read_until_gone(socket))
+        halves: set[asyncio.Future[Any]] = {writer, reader, session.closing}
         try:
-            await asyncio.wait({writer, reader, session.closing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
             if session.closing.done():
                 return session.closing.result()
             return writer.result() if writer.done() else None

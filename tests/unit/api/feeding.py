@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
+from harebell_api.app import Dependencies
 from harebell_api.cache import Cache
 from harebell_api.feed.cursor import Point, decode
 from harebell_api.feed.feed import Feed
@@ -37,6 +38,14 @@ ANYONE = Access("tester", frozenset({Scope.READ}))
 async def settle() -> None:
     for _ in range(TURNS):
         await asyncio.sleep(0)
+
+
+def sources_of(parts: Dependencies, **patience: float) -> Sources:
+    """Return what streams are made from, as the application puts it together."""
+    feed = Feed()
+    parts.task_cache.reflect_in(feed)
+    tasks = Tasks(parts.namespace, parts.store, parts.task_cache)
+    return Sources(tasks, feed, parts.archive, Patience(**patience))
 
 
 @dataclass

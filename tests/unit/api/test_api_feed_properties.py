@@ -1,7 +1,7 @@
 """Random interleavings of changes, deletions, replicas that come and go, and clients that read slowly.
 
-Whatever happens, a client ends up knowing what is true, and was told no state of a Task twice or out of order;
-:class:`.feeding.Client` checks the latter with every message.
+Whatever happens, a client ends up knowing what is true, and was told no state of a Task twice or out of
+order; :class:`.feeding.Client` checks the latter with every message.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from harebell_api.models import StreamQuery
 from harebell_api.permissions import Access, Scope
 from harebell_api.records import task_record
 
-from .feeding import ANYONE, NAMESPACE, Client, Replica, World
+from .fakes import NAMESPACE
+from .feeding import ANYONE, Client, Replica, World
 
 NAMES = ("a", "b", "c", "d", "e")
 PHASES = ("Pending", "Queued", "Running", "Succeeded")
@@ -134,7 +135,7 @@ async def _run(script: list[tuple[Any, ...]], max_gone: int, archive: bool) -> R
 
 
 @settings(
-    max_examples=int(__import__("os").environ.get("N", "150")),
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -116,7 +116,7 @@ class Log:
         self._complete_from = max(self._complete_from, version)
 
     def blind_between(self, after: int, before: int) -> None:
-        """Note that a list came instead of changes: what was made after one version may be gone by the other."""
+        """Note that a list came instead of changes: what was made after the one may be gone by the other."""
         self._gaps.append((after, before))
         if len(self._gaps) > MAX_GAPS:
             self.blind_before(self._gaps.popleft()[1])

@@ -2,32 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
-
-from harebell_api.history import Deletion
-from harebell_api.problems import ProblemError
 
 from .cursor import Point, Start
-from .deletions import Known, explain
 from .log import Change, Entry
 from .message import TOO_SLOW, End, Idle, Item, Message, of_task, reset, synced
+from .proof import documents, prove
 from .reach import RESTORED, reach
-from .selection import WEIGHTS, Selection, weight
+from .selection import Selection
 from .sources import EndedError, ResetError, Sources
 from .view import View
 
-T = TypeVar("T")
-
-MARGIN = timedelta(minutes=10)
-"""A deletion may have been recorded so long before the client's last word and happened after it."""
-SKEW = timedelta(minutes=1)
-"""Between the clocks of the API server and of this process, and from a change until the watch tells it."""
 _AT_ONCE = 500
 """Entries that are passed over before others get their turn."""
-_NOT_KNOWN = "what was deleted since the cursor is not known any more"
 
 
 @dataclass(frozen=True)
@@ -50,8 +38,8 @@ async def follow_many(
         try:
             while True:
                 try:
-                    async for item in stream.catch_up(cursor):
-                        yield item
+                    async for message in stream.catch_up(cursor):
+                        yield message
                     async for item in stream.live():
                         yield item
                 except ResetError as error:
@@ -59,20 +47,6 @@ async def follow_many(
                     cursor = None
         except EndedError as error:
             yield error.end
-
-
-@dataclass(frozen=True)
-class _Proof:
-    """Which of the Tasks that a client knows were deleted, up to a place."""
-
-    place: int
-    deleted: frozenset[str]
-    archived: Sequence[str]
-    """Those of which no log knows, in order."""
-
-    def allows(self, change: Change, entry: Entry) -> bool:
-        """Whether the client is to be told of a change."""
-        return change is Change.UPDATE or entry.place > self.place or entry.record.uid in self.deleted
 
 
 class _Stream:
@@ -144,9 +118,9 @@ class _Stream:
         version = min(cursor.version, self._feed.watched)
         floor, proof = self._feed.log.floor, None
         if not self._feed.log.knows_since(version):
-            proof = await self._deleted_since(cursor)
-            async for message in self._from_archive(cursor, proof.archived):
-                yield message
+            proof = await prove(self._sources, self._selection, cursor)
+            async for document in documents(self._sources, proof):
+                yield of_task(Change.DELETED, cursor, document)
         place, passed = self._feed.log.place_of(version), 0
         while True:
             self._check_generation()
@@ -169,70 +143,6 @@ class _Stream:
         point = self._point(self._view.total)
         # What the archive told, a replica that is behind would tell again: it is to wait.
         yield self._at(replace(point, seen=point.version) if proof is not None else point)
-
-    async def _from_archive(self, cursor: Point, uids: Sequence[str]) -> AsyncGenerator[Message, None]:
-        """Yield the deletions that no log knows. :raises ResetError: the archive does not tell."""
-        archive = self._sources.archive
-        for uid in uids if archive is not None else ():
-            document = await self._asked(archive.find(self._sources.tasks.namespace, uid, is_uid=True))
-            if document is None:
-                raise ResetError(_NOT_KNOWN)
-            yield of_task(Change.DELETED, cursor, document)
-
-    async def _deleted_since(self, cursor: Point) -> "_Proof":
-        """Return which Tasks that the client knows were deleted. :raises ResetError: nobody can tell."""
-        archive, patience = self._sources.archive, self._sources.patience
-        # Which Tasks were in some phase then is not to be found out from how they ended.
-        if archive is None or cursor.total is None or self._selection.phases:
-            raise ResetError(_NOT_KNOWN)
-        since = datetime.fromtimestamp(cursor.at, UTC) - MARGIN
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience.archive
-        while True:
-            removed = await self._asked(archive.removed_since(self._sources.tasks.namespace, since))
-            if removed is None:
-                raise ResetError(f"{_NOT_KNOWN}: too many Tasks were")
-            self._check_generation()
-            proof = self._proof(cursor, cursor.total, removed)
-            if proof is not None:
-                return proof
-            if loop.time() >= deadline:
-                raise ResetError(_NOT_KNOWN)
-            await asyncio.sleep(patience.ask_again)  # the archive is some seconds behind
-
-    async def _asked(self, answer: Awaitable[T]) -> T:
-        """Return what the archive answers. :raises ResetError: it cannot be read."""
-        try:
-            return await answer
-        except ProblemError as error:
-            raise ResetError(f"{_NOT_KNOWN}: {error.problem.detail}") from error
-
-    def _proof(self, cursor: Point, known: int, removed: Sequence[Deletion]) -> "_Proof | None":
-        log, wanted = self._feed.log, self._selection
-        unchanged, changed, gone = 0, [], []
-        for entry in log:
-            if wanted.matches(entry.record):
-                task = Known(entry.record.uid, entry.record.created, entry.weight)
-                if entry.change is not Change.UPDATE:
-                    gone.append(task)
-                elif entry.version > cursor.version:
-                    changed.append(task)
-                else:
-                    unchanged += entry.weight
-        archived = {
-            task.uid: Known(task.uid, task.created, weight(task.uid))
-            for task in removed
-            if log.get(task.uid) is None
-            and (wanted.agent_types is None or task.agent_type in wanted.agent_types)
-            and wanted.labels.matches(task.labels)
-        }
-        told = datetime.fromtimestamp(cursor.at, UTC)
-        around = _second(told - SKEW), _second(told + SKEW)
-        deleted = [*archived.values(), *gone]
-        found = explain((known - unchanged) % WEIGHTS, changed, deleted, around)
-        if found is None:
-            return None
-        return _Proof(log.last, frozenset(found), [uid for uid in found if uid in archived])
 
     def _shared(self, entry: Entry) -> Message:
         """Return the message of a change, the same one for all to whom it means the same."""
@@ -276,7 +186,3 @@ class _Stream:
     def _check_generation(self) -> None:
         if self._feed.generation != self._generation:
             raise ResetError(RESTORED)
-
-
-def _second(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

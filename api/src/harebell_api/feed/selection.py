@@ -1,6 +1,6 @@
 """Which Tasks a stream is about."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -42,6 +42,10 @@ class Selection:
             and (not self.phases or task.phase in self.phases)
             and self.labels.matches(task.labels)
         )
+
+    def would_match(self, agent_type: str, labels: Mapping[str, str]) -> bool:
+        """Whether a Task of any phase that has these is one of them, if there is no limit to some phases."""
+        return (self.agent_types is None or agent_type in self.agent_types) and self.labels.matches(labels)
 
     def meaning(self, entry: Entry) -> Change | None:
         """Return what a change means to somebody of whom it is not known what they have; None: nothing.

@@ -1,6 +1,6 @@
 """Streams of Tasks, over a WebSocket or as server-sent events."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from harebell_api.problems import ProblemError
 from harebell_api.stream import WebSockets, refuse
 
 _LISTS = ("agent_type", "phase")
-_EVENTS = {
+_EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events: `data` is a `StreamMessage`, `event` its type, `id` its cursor.",
         "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
