@@ -108,9 +108,9 @@ class _EventStream(StreamingResponse):
             await self._send(send, last, more=False)
 
     async def _write(self, send: Send) -> End:
-        await self._send(send, b"retry: %d\n\n" % RETRY_MILLISECONDS)
         item = self._first
         try:
+            await self._send(send, b"retry: %d\n\n" % RETRY_MILLISECONDS)
             while not isinstance(item, End):
                 await self._send(send, item.event if isinstance(item, Message) else _NOTHING)
                 item = await anext(self._items)

@@ -89,9 +89,11 @@ def decode(text: str) -> Cursor:
         parts = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:
         raise CursorError("not a cursor") from error
+    if not isinstance(parts, list) or not parts or not _counts(parts[0]):
+        raise CursorError("not a cursor")
+    if parts[0] != FORMAT:
+        raise CursorError(f"a cursor of format {parts[0]}, and this API knows format {FORMAT}: begin anew")
     match parts:
-        case [int(number), *_] if number != FORMAT:
-            raise CursorError(f"a cursor of format {number}, and this API knows format {FORMAT}: begin anew")
         case [_, "s", str(scope)]:
             return Start(scope)
         case [_, "p", str(scope), str(access), seen, version, at, total] if _counts(seen, version, at) and (
