@@ -122,13 +122,22 @@ class World:
 class Replica:
     """An API that began with a list of what there was, and has seen some of what came then."""
 
-    def __init__(self, world: World, max_gone: int = 1000, archive: bool = True, **patience: float) -> None:
+    def __init__(
+        self,
+        world: World,
+        max_gone: int = 1000,
+        archive: bool = True,
+        archive_seconds: float = 0,
+        **patience: float,
+    ) -> None:
         self._world = world
         self.store = FakeStore()
         self.cache: Cache[TaskRecord] = Cache(task_aliases)
         self.feed = Feed(world.now, lambda: Log(max_gone))
         self.cache.reflect_in(self.feed)
-        given = Patience(**{"catch_up": 3600, "archive": 0, "ask_again": 0, "idle": 3600, **patience})
+        given = Patience(
+            **{"catch_up": 3600, "archive": archive_seconds, "ask_again": 0, "idle": 3600, **patience}
+        )
         tasks = Tasks(NAMESPACE, self.store, self.cache)
         self.sources = Sources(tasks, self.feed, world if archive else None, given)
         self.relist()

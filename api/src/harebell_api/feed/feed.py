@@ -21,7 +21,7 @@ class Feed:
     """
 
     def __init__(self, now: Callable[[], float] = time.time, log: Callable[[], Log] = Log) -> None:
-        self._now, self._new_log = now, log
+        self.now, self._new_log = now, log
         self.log = log()
         self.generation = 0
         """Another number means that nothing told before counts: the cluster was restored from a backup."""
@@ -120,7 +120,7 @@ class Feed:
             change=change,
             record=record,
             weight=known.weight if known is not None else weight(record.uid),
-            at=self._now(),
+            at=self.now(),
         )
         self.log.add(entry)
         for view in self._views.values():

@@ -1,8 +1,7 @@
 """The stream of a selection: what there is, then what changes, or only what changed since a cursor."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
 from .cursor import Point, Start
@@ -28,12 +27,10 @@ class Selected:
     cursor: Start | Point | None = None
 
 
-async def follow_many(
-    sources: Sources, wanted: Selected, now: Callable[[], float] = time.time
-) -> AsyncGenerator[Item, None]:
+async def follow_many(sources: Sources, wanted: Selected) -> AsyncGenerator[Item, None]:
     """Yield what the client is to be told. The last item is an ``End``; until then it goes on for ever."""
     with sources.feed.view(wanted.selection) as view:
-        stream = _Stream(sources, wanted, view, now)
+        stream = _Stream(sources, wanted, view)
         cursor = wanted.cursor
         try:
             while True:
@@ -50,8 +47,8 @@ async def follow_many(
 
 
 class _Stream:
-    def __init__(self, sources: Sources, wanted: Selected, view: View, now: Callable[[], float]) -> None:
-        self._sources, self._feed, self._view, self._now = sources, sources.feed, view, now
+    def __init__(self, sources: Sources, wanted: Selected, view: View) -> None:
+        self._sources, self._feed, self._view = sources, sources.feed, view
         self._selection, self._scope, self._access = wanted.selection, wanted.scope, wanted.access
         self._generation = self._feed.generation
         self._place = 0
@@ -177,7 +174,7 @@ class _Stream:
     def _point(self, total: int | None) -> Point:
         """Return the cursor of who was told everything there is."""
         seen, version = self._feed.log.last_version, self._feed.watched
-        return Point(self._scope, self._access, seen, version, int(self._now()), total)
+        return Point(self._scope, self._access, seen, version, int(self._feed.now()), total)
 
     def _after(self, entry: Entry, total: int | None) -> Point:
         """Return the cursor of who was told everything up to an entry."""
