@@ -134,6 +134,32 @@ async def test_deletions_before_a_restart_are_told_from_the_archive(world: World
     assert await _resume(client, replica) == ["synced"]
 
 
+@pytest.mark.parametrize("read", [1, 2, 9])
+async def test_what_the_archive_told_is_not_told_again_by_a_replica_that_is_behind(
+    world: World, read: int
+) -> None:
+    behind = Replica(world)
+    client = await _synced(world, Replica(world))
+    world.seconds += 300
+    world.modify("b", "Running")
+    behind.deliver()
+    world.delete("a")
+    world.archived = 1
+    world.version += 10  # of other resources
+    restarted = Replica(world)
+    client.connect(restarted)
+    await client.read(read)
+    await client.disconnect()
+    assert client.types == ["deleted", "update", "synced"][:read]
+    client.connect(behind)
+    await _read_all(client)
+    behind.deliver()
+    behind.cache.heard(world.version)
+    await _read_all(client)
+    await client.disconnect()
+    assert len(client.known) == 2
+
+
 async def test_the_archive_is_given_time(world: World) -> None:
     client = await _synced(world, Replica(world))
     world.seconds += 300

@@ -41,6 +41,7 @@ steps = st.one_of(  # what is there twice happens more often
     st.tuples(st.just("deliver"), st.integers(0, 1), st.integers(1, 3)),
     st.tuples(st.just("relist"), st.integers(0, 1)),
     st.tuples(st.just("restart"), st.integers(0, 1)),
+    st.tuples(st.just("others"), st.integers(1, 3)),
     st.tuples(st.just("archive"), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.sampled_from((1, 30, 200))),
     st.tuples(st.just("connect"), small, st.integers(0, 1)),
@@ -87,6 +88,8 @@ class Run:
                     if at == number:
                         await client.disconnect()
                 self.replicas[number] = self._replica()
+            case "others", changes:
+                world.version += changes  # of other resources
             case "archive", records:
                 world.archived = min(len(world.removed), world.archived + records)
             case "wait", seconds:
