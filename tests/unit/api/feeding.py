@@ -8,12 +8,12 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import inf
 from typing import Any
+
+from tests.support.feed import Model
 
 from harebell_api.app import Dependencies
 from harebell_api.cache import Cache
-from harebell_api.feed.cursor import Point, decode
 from harebell_api.feed.feed import Feed
 from harebell_api.feed.log import Log
 from harebell_api.feed.message import End, Idle, Item, Message
@@ -159,28 +159,29 @@ class Client:
     """Follows a stream, keeps what it was told, and fails when told something twice or out of order."""
 
     def __init__(self, access: Access = ANYONE, **query: Any) -> None:
-        self._query, self._access = query, access
-        self.known: dict[str, int] = {}
-        """Version of each Task there is, as far as it was told, by UID."""
-        self.cursor: str | None = None
-        self.types: list[str] = []
+        self._query, self.access, self.model = query, access, Model()
+        self.messages: list[dict[str, Any]] = []
         self.end: End | None = None
-        self._told: dict[str, float] = {}
-        """The newest version told of each Task; infinite: its deletion."""
-        self._settled: dict[str, float] = {}
-        """As of the last cursor. What was told under it since may be told again to who comes back with it."""
         self._items: AsyncGenerator[Item, None] | None = None
         self._next: asyncio.Future[Item] | None = None
+
+    @property
+    def known(self) -> dict[str, int]:
+        return self.model.known
+
+    @property
+    def types(self) -> list[str]:
+        return self.model.types
 
     @property
     def connected(self) -> bool:
         return self._items is not None
 
     def connect(self, replica: Replica) -> None:
-        query = StreamQuery.model_validate({**self._query, "cursor": self.cursor})
-        wanted = wanted_of(query, self._access, NAMESPACE)
+        query = StreamQuery.model_validate({**self._query, "cursor": self.model.cursor})
+        wanted = wanted_of(query, self.access, NAMESPACE)
         self._items, self.end = follow(replica.sources, wanted), None
-        self._told = dict(self._settled)
+        self.model.come_back()
 
     async def disconnect(self) -> None:
         if self._next is not None:
@@ -215,32 +216,5 @@ class Client:
     def _take(self, message: Message) -> None:
         body = json.loads(message.text)
         assert (body["type"], body["cursor"]) == (message.type, message.cursor)
-        self.types.append(message.type)
-        if message.type == "reset":
-            self.known, self._told = {}, {}
-        elif message.type != "synced":
-            self._take_task(message.type, body["task"])
-        # A cursor of the same version as before says that the message will be told again.
-        if message.type in ("synced", "reset") or _version(message.cursor) != _version(self.cursor):
-            self._settled = dict(self._told)
-        self.cursor = message.cursor
-
-    def _take_task(self, kind: str, document: dict[str, Any]) -> None:
-        uid, version = document["uid"], document["resourceVersion"]
-        told = self._told.get(uid, 0)
-        assert told != inf, f"{kind} of a Task whose deletion was told"
-        if kind == "deleted":
-            self._told[uid] = inf
-            self.known.pop(uid, None)
-            return
-        assert int(version) > told, f"{kind} of version {version}, and {told} was told"
-        self._told[uid] = int(version)
-        if kind == "left":
-            self.known.pop(uid, None)
-        else:
-            self.known[uid] = int(version)
-
-
-def _version(cursor: str | None) -> int | None:
-    found = decode(cursor) if cursor is not None else None
-    return found.version if isinstance(found, Point) else None
+        self.messages.append(body)
+        self.model.take(body)

@@ -181,9 +181,11 @@ async def test_what_cannot_be_proved_is_begun_anew(world: World, case: str) -> N
     world.archived = 0 if case == "late" else len(world.removed)
     world.down = case == "down"
     if case == "not caught up":
-        point = decode(client.cursor or "")
+        point = decode(client.model.cursor or "")
         assert isinstance(point, Point)
-        client.cursor = encode(Point(point.scope, point.access, point.seen, point.version, point.at, None))
+        client.model.cursor = encode(
+            Point(point.scope, point.access, point.seen, point.version, point.at, None)
+        )
     replica = Replica(world, archive=case != "none")
     assert await _resume(client, replica) == ["reset", "snapshot", "snapshot", "synced"]
 
@@ -282,7 +284,7 @@ async def test_tasks_of_types_that_a_client_may_not_see_do_not_exist(world: Worl
 async def test_rights_that_changed_begin_anew(world: World) -> None:
     replica = Replica(world)
     client = await _synced(world, replica, INFRA_ONLY)
-    client._access = ANYONE
+    client.access = ANYONE
     assert (await _resume(client, replica))[0] == "reset"
     assert len(client.known) == 3
 

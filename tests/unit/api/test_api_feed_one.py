@@ -1,8 +1,5 @@
 """The stream of one Task that is gone on with, case by case."""
 
-import json
-from typing import Any
-
 import pytest
 
 from harebell_api.feed.message import End
@@ -25,12 +22,12 @@ def world() -> World:
 
 async def _follow(client: Client, replica: Replica) -> tuple[list[str], End | None]:
     """Return what a client is told, and how the stream ended, if it did."""
-    client.types = []
+    client.types.clear()
     client.connect(replica)
     while await client.read(1):
         pass
     await client.disconnect()
-    return client.types, client.end
+    return list(client.types), client.end
 
 
 async def _told(world: World, replica: Replica, task_id: str = "t") -> Client:
@@ -139,7 +136,7 @@ async def test_a_task_of_another_type_does_not_exist(world: World, deleted: str)
     replica.deliver()
     unseen = Client(INFRA_ONLY, task_id="t")
     assert _codes(await _follow(unseen, replica)) == ([], 4404)
-    client._access = INFRA_ONLY  # rights that were taken away since the cursor
+    client.access = INFRA_ONLY  # rights that were taken away since the cursor
     types, code = _codes(await _follow(client, replica))
     assert "deleted" not in types
     assert code in (1000, 4404)
@@ -150,10 +147,8 @@ async def test_the_archive_shows_the_end(world: World) -> None:
     world.modify("t", "Succeeded")
     world.delete("t")
     world.archived = 1
-    last: list[dict[str, Any]] = []
-    take = client._take
-    client._take = lambda message: (last.append(json.loads(message.text)), take(message))[1]  # type: ignore[method-assign]
     await _follow(client, Replica(world))
-    assert (last[0]["task"]["phase"], last[0]["task"]["source"]) == ("Succeeded", "archive")
+    shown = client.messages[-1]["task"]
+    assert (shown["phase"], shown["source"]) == ("Succeeded", "archive")
     assert client.end is not None
     assert client.end.code == 1000
