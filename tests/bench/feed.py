@@ -1,7 +1,7 @@
 """What the feed costs: ``python -m tests.bench.feed`` serves many WebSockets while Tasks change.
 
-No cluster is needed. The server is the API's own, in this process, so that its CPU time and memory can be told
-from those of the clients, which are another process and throw away what they read.
+No cluster is needed. The server is the API's own, in this process, so that its CPU time and memory can be
+told from those of the clients, which are another process and throw away what they read.
 """
 
 import argparse
