@@ -133,7 +133,7 @@ class Replica:
         self._world = world
         self.store = FakeStore()
         self.cache: Cache[TaskRecord] = Cache(task_aliases)
-        self.feed = Feed(world.now, lambda: Log(max_gone))
+        self.feed = Feed(world.now, lambda: Log(max_gone), lambda: Log(max_gone))
         self.cache.reflect_in(self.feed)
         given = Patience(
             **{"catch_up": 3600, "archive": archive_seconds, "ask_again": 0, "idle": 3600, **patience}

@@ -347,22 +347,19 @@ def test_messages_that_are_kept_are_bounded() -> None:
     assert messages.get((49,)) is not None
 
 
-def _records(*bodies: int) -> list[TaskRecord]:
-    return [task_record(task(f"t{n}", n + 1, labels={"x": "y" * size})) for n, size in enumerate(bodies)]
-
-
-@pytest.mark.parametrize(("max_gone", "max_bytes", "left"), [(3, 10**6, 3), (100, 3000, 2), (100, 10, 0)])
-def test_what_is_gone_is_forgotten_by_number_and_by_size(max_gone: int, max_bytes: int, left: int) -> None:
-    feed = Feed(log=lambda: Log(max_gone, max_bytes))
-    feed.replace([], 0, restored=False)
-    for record in _records(*[500] * 10):
-        feed.put(record)
-    for version in range(100, 110):
-        feed.remove(task_record(task(f"t{version - 100}", version, labels={"x": "y" * 500})))
+@pytest.mark.parametrize(("max_gone", "bodies", "left"), [(3, 20, 3), (100, 20, 20), (100, 0, 16)])
+def test_what_is_gone_is_forgotten_by_number_and_by_size(max_gone: int, bodies: int, left: int) -> None:
+    """By size a few are kept all the same."""
+    made = [task_record(task(f"t{n:02}", 100 + n)) for n in range(30)]
+    gone = [task_record(task(f"t{n:02}", 200 + n)) for n in range(30)]
+    feed = Feed(log=lambda: Log(max_gone, bodies * len(gone[0].body)))
+    feed.replace(made, 150, restored=False)
+    for record in gone:
+        feed.remove(record)
     assert len(feed.log) == left
     assert all(entry.change is Change.DELETED for entry in feed.log)
-    assert not feed.log.knows_since(109 - left - 1)
-    assert feed.log.knows_since(109 - left)
+    assert not feed.log.knows_since(229 - left - 1)
+    assert feed.log.knows_since(229 - left)
 
 
 def test_the_log_stays_as_small_as_what_it_holds() -> None:

@@ -13,6 +13,11 @@ from .selection import Selection, weight
 from .view import View
 
 
+def view_log() -> Log:
+    """Return the log of a view: a reader that falls far behind goes on from its cursor, with the log of all."""
+    return Log(max_gone=1000, max_gone_bytes=1024 * 1024)
+
+
 class Feed:
     """A :class:`harebell_api.cache.Mirror` of Tasks.
 
@@ -20,8 +25,13 @@ class Feed:
     only so "everything up to this version" means something.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time, log: Callable[[], Log] = Log) -> None:
-        self.now, self._new_log = now, log
+    def __init__(
+        self,
+        now: Callable[[], float] = time.time,
+        log: Callable[[], Log] = Log,
+        view_log: Callable[[], Log] = view_log,
+    ) -> None:
+        self.now, self._new_log, self._view_log = now, log, view_log
         self.log = log()
         self.generation = 0
         """Another number means that nothing told before counts: the cluster was restored from a backup."""
@@ -95,7 +105,7 @@ class Feed:
         """Follow a selection, together with all who follow the same."""
         view = self._views.get(selection)
         if view is None:
-            view = View(next(self._numbers), selection, self._new_log, self.log)
+            view = View(next(self._numbers), selection, self._view_log, self.log)
             self._views[selection] = view
         view.readers += 1
         try:

@@ -12,7 +12,8 @@ from harebell_api.records import TaskRecord
 MAX_GONE = 10_000
 """Tasks that are gone and still told of."""
 MAX_GONE_BYTES = 32 * 1024 * 1024
-"""Of their documents."""
+"""Of their documents; but a few are kept however large they are."""
+_FEW = 16
 MAX_GAPS = 16
 """Times when nothing was watched that are remembered one by one."""
 _WORTH_COMPACTING = 1024
@@ -127,7 +128,9 @@ class Log:
         return self._places[index - 1] if index else 0
 
     def _forget_the_oldest(self) -> None:
-        while len(self._gone) > self._max_gone or self._gone_bytes > self._max_gone_bytes:
+        while len(self._gone) > self._max_gone or (
+            self._gone_bytes > self._max_gone_bytes and len(self._gone) > _FEW
+        ):
             oldest = next(iter(self._gone.values()))
             self._drop(oldest)
             self.floor = oldest.place
