@@ -17,19 +17,19 @@ Submits work to agents on Kubernetes and shows what comes of it.
 Every request needs an API key: `Authorization: Bearer <key>`. Errors are RFC 9457 problem documents.
 
 `GET /api/v1/ws` upgrades to a WebSocket that sends `StreamMessage`s; `GET /api/v1/events` sends the same as
-server-sent events. With `task_id` they are about one Task: its state, then each change, and the end when it has
-finished. Otherwise they are about the Tasks that `label_selector`, `agent_type` and `phase` choose, or all: a
-`snapshot` of each, `synced`, and then what changes, without end.
+server-sent events. With `task_id` they are about one Task: its state, then each change, and the end when it
+has finished. Otherwise they are about the Tasks that `label_selector`, `agent_type` and `phase` choose, or
+all: a `snapshot` of each, `synced`, and then what changes, without end.
 
-Every message has a `cursor`. Given as the parameter `cursor`, or as `Last-Event-ID`, to any replica, it goes on
-after that message: what changed since is told, each Task in its newest state, and nothing twice. A message
-whose cursor is of no later state than the one before may come again with what follows. Where nobody knows what
-was deleted since, `reset` says so: forget everything, a snapshot follows.
+Every message has a `cursor`. Given as the parameter `cursor`, or as `Last-Event-ID`, to any replica, it goes
+on after that message: what changed since is told, each Task in its newest state, and nothing twice. A message
+whose cursor is of no later state than the one before may come again with what follows. Where nobody knows
+what was deleted since, `reset` says so: forget everything, a snapshot follows.
 
 Close codes of the WebSocket: 1000 the Task has finished or was deleted; 1012 the API restarts, 1013 it cannot
-serve the stream now: come back with the cursor; 4401 the client may not read any more; 4404 unknown Task; 4408
-the client does not read. An event stream that ends for one of these reasons ends with an event `end`, which
-holds the code. Browsers give the key of a WebSocket as a subprotocol: `harebell.v1, bearer.<key>`.
+serve the stream now: come back with the cursor; 4401 the client may not read any more; 4404 unknown Task;
+4408 the client does not read. An event stream that ends for one of these reasons ends with an event `end`,
+which holds the code. Browsers give the key of a WebSocket as a subprotocol: `harebell.v1, bearer.<key>`.
 """
 
 

@@ -14,7 +14,7 @@ from .view import View
 
 
 def view_log() -> Log:
-    """Return the log of a view: a reader that falls far behind goes on from its cursor, with the log of all."""
+    """Return the log of a view. Who falls far behind comes back with a cursor, to the log of everything."""
     return Log(max_gone=1000, max_gone_bytes=1024 * 1024)
 
 
