@@ -98,6 +98,7 @@ def test_operations_have_stable_ids(openapi: dict[str, Any]) -> None:
         "/api/v1/replay": "replayTasks",
         "/api/v1/agents": "listAgents",
         "/api/v1/queues": "listQueues",
+        "/api/v1/events": "followTasks",
     }
 
 
