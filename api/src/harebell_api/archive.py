@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import asyncpg
 from pydantic_core import to_json
 
-from .history import Deletion, Message, deletion, document, parsed
+from .history import RECORDS, Deletion, Message, deletion, document, parsed
 from .problems import ProblemError, ProblemType
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ ORDER BY time DESC LIMIT {_LONGEST}
 MAX_DELETIONS = 2000
 _REMOVED_SINCE = f"""
 SELECT task_uid, body - '{{spec,status}}'::text[] AS body, raw FROM harebell.task_history
-WHERE kind = 'Removed' AND task_namespace = $1 AND time >= $2
+WHERE kind = 'Removed' AND exchange = '{RECORDS}' AND task_namespace = $1 AND time >= $2
 ORDER BY time LIMIT {MAX_DELETIONS + 1}
 """  # noqa: S608
 
@@ -79,31 +79,31 @@ class PostgreSQL:
     async def find(self, namespace: str, task_id: str, *, is_uid: bool) -> bytes | None:
         """See :class:`Archive`."""
         failure = "no such Task is in the cluster, and the archive cannot be read now"
-        rows = await self._answer(failure, _BY_UID if is_uid else _BY_NAME, namespace, task_id)
+        rows = await self.rows(failure, _BY_UID if is_uid else _BY_NAME, namespace, task_id)
         messages = [m for row in rows if (m := _message(row)) is not None]
         found = document(messages)
         return to_json(found) if found is not None else None
 
     async def removed_since(self, namespace: str, since: datetime) -> Sequence[Deletion] | None:
         """See :class:`Archive`."""
-        rows = await self._answer("the archive cannot be read now", _REMOVED_SINCE, namespace, since)
+        rows = await self.rows("the archive cannot be read now", _REMOVED_SINCE, namespace, since)
         if len(rows) > MAX_DELETIONS:
             return None
         bodies = ((row["task_uid"], parsed(row["body"], row["raw"])) for row in rows)
         return [deletion(uid, body) for uid, body in bodies if body is not None]
 
-    async def _answer(self, failure: str, query: str, *arguments: object) -> list[Any]:
-        """Ask. :raises ProblemError: there was no answer in time; ``failure`` says so."""
+    async def rows(self, failure: str, query: str, *arguments: object) -> list[Any]:
+        """Return what a query finds. :raises ProblemError: it cannot be had in time; ``failure`` says so."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._rows(query, *arguments)
+                return await self._fetch(query, *arguments)
         except _FAILURES as error:
             logger.warning("the archive cannot be read: %s: %s", type(error).__name__, error)
             raise ProblemError(
                 ProblemType.UNAVAILABLE, failure, headers={"Retry-After": RETRY_SECONDS}
             ) from error
 
-    async def _rows(self, query: str, *arguments: object) -> list[Any]:
+    async def _fetch(self, query: str, *arguments: object) -> list[Any]:
         if self._pool is None:
             # A pool that holds no connection yet: nothing is awaited that could fail.
             self._pool = await asyncpg.create_pool(

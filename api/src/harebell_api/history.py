@@ -11,6 +11,8 @@ from harebell_crds.task import AttemptOutcome, Priority, TaskPhase
 from .records import task_document
 
 ARCHIVE = "archive"
+RECORDS = "harebell.records"
+"""The exchange of the operator's records. Nobody else may publish there, so nothing from elsewhere is one."""
 UNKNOWN = "Unknown"
 """The phase where the archive lacks the record of the deletion, and what there is does not tell the end."""
 
