@@ -1,6 +1,7 @@
 """What a client of a selection is told, case by case; :class:`.feeding.Client` checks the order."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,7 +173,10 @@ async def test_the_archive_is_given_time(world: World) -> None:
     await client.disconnect()
 
 
-@pytest.mark.parametrize("case", ["unrecorded", "late", "down", "none", "by phase", "not caught up"])
+@pytest.mark.parametrize(
+    "case",
+    ["unrecorded", "late", "down", "none", "by phase", "not caught up", "too old", "too new", "too many"],
+)
 async def test_what_cannot_be_proved_is_begun_anew(world: World, case: str) -> None:
     query: dict[str, Any] = {"phase": ["pending"]} if case == "by phase" else {}
     client = await _synced(world, Replica(world), **query)
@@ -180,12 +184,17 @@ async def test_what_cannot_be_proved_is_begun_anew(world: World, case: str) -> N
     world.delete("a", recorded=case != "unrecorded")
     world.archived = 0 if case == "late" else len(world.removed)
     world.down = case == "down"
-    if case == "not caught up":
-        point = decode(client.model.cursor or "")
-        assert isinstance(point, Point)
-        client.model.cursor = encode(
-            Point(point.scope, point.access, point.seen, point.version, point.at, None)
-        )
+    point = decode(client.model.cursor or "")
+    assert isinstance(point, Point)
+    match case:
+        case "not caught up":
+            client.model.cursor = encode(replace(point, total=None))
+        case "too old":
+            client.model.cursor = encode(replace(point, at=point.at - 8 * 86400))
+        case "too new":
+            client.model.cursor = encode(replace(point, at=2**63 - 1))
+        case "too many":
+            world.too_many = True
     replica = Replica(world, archive=case != "none")
     assert await _resume(client, replica) == ["reset", "snapshot", "snapshot", "synced"]
 

@@ -21,6 +21,8 @@ MARGIN = timedelta(minutes=10)
 """A deletion may have been recorded so long before the client's last word and happened after it."""
 SKEW = timedelta(minutes=1)
 """Between the clocks of the API server and of this process, and from a change until the watch tells it."""
+MAX_AGE = timedelta(days=7)
+"""Of a cursor. So long finished Tasks are kept by default; after that a snapshot costs less than the search."""
 _NOT_KNOWN = "what was deleted since the cursor is not known any more"
 
 
@@ -44,6 +46,10 @@ async def prove(sources: Sources, selection: Selection, cursor: Point) -> Proof:
     # Which Tasks were in some phase then is not to be found out from how they ended.
     if archive is None or cursor.total is None or selection.phases:
         raise ResetError(_NOT_KNOWN)
+    now = feed.now()
+    # Whoever made up a cursor could have put any number there.
+    if not now - MAX_AGE.total_seconds() <= cursor.at <= now + SKEW.total_seconds():
+        raise ResetError(f"{_NOT_KNOWN}: the cursor is too old")
     since = datetime.fromtimestamp(cursor.at, UTC) - MARGIN
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience.archive
