@@ -22,7 +22,7 @@ MARGIN = timedelta(minutes=10)
 SKEW = timedelta(minutes=1)
 """Between the clocks of the API server and of this process, and from a change until the watch tells it."""
 MAX_AGE = timedelta(days=7)
-"""Of a cursor. So long finished Tasks are kept by default; after that a snapshot costs less than the search."""
+"""Of a cursor. Finished Tasks are kept so long by default; later, a snapshot costs less than the search."""
 _NOT_KNOWN = "what was deleted since the cursor is not known any more"
 
 
