@@ -401,8 +401,8 @@ async def test_a_watch_that_was_gone_loses_nothing() -> None:
         return {"type": kind, "object": item}
 
     gone = event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
-    before = [task("a", 5), task("b", 6)]
-    after = [task("a", 5), task("c", 27), task("d", 28)]
+    before: list[Any] = [task("a", 5), task("b", 6)]
+    after: list[Any] = [task("a", 5), task("c", 27), task("d", 28)]
     watches: list[list[Any]] = [[event("ADDED", task("c", 11)), gone], [event("DELETED", task("d", 32))]]
     source = ScriptedSource([(before, 10), (after, 30)], watches)
     cache: Cache[TaskRecord] = Cache(task_aliases)
