@@ -30,7 +30,7 @@ from harebell_api.kube import Object
 from harebell_api.records import task_record
 
 KEY = "measurement-0123456789"
-AROUND_BYTES = 170
+AROUND_BYTES = 156
 """Of a message without the Task: its type, its cursor, its frame."""
 
 
