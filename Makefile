@@ -90,6 +90,10 @@ bench: cluster ## Tasks from created to done, compared with Jobs, bare writes an
 bench-topology: cluster ## compare ways to serve priorities; ARGS="--help" lists what can be chosen
 	$(BIN)/python -m tests.bench.topology $(ARGS)
 
+.PHONY: bench-feed
+bench-feed: venv ## CPU time and memory that the live feed takes, by clients and changes; ARGS="--help"
+	$(BIN)/python -m tests.bench.feed $(ARGS)
+
 .PHONY: chaos
 chaos: cluster ## longer faults: each node of the broker lost in turn, a broker that grows
 	$(PYTEST) tests/integration -m chaos

@@ -10,7 +10,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 from tests.cluster.api import Cluster, Images
@@ -75,14 +75,24 @@ class Release:
 
     def socket(self, task_id: str, key: str | None = None) -> connect:
         """Return the WebSocket of a Task, through the ingress, to be entered with ``async with``."""
+        return self.feed(key, task_id=task_id)
+
+    def feed(self, key: str | None = None, **query: str) -> connect:
+        """Return a WebSocket with these parameters, as :meth:`socket` does. Only the server pings."""
         address = urlsplit(self.url)
         return connect(
-            f"ws://{self.host or address.netloc}/api/v1/ws?task_id={task_id}",
+            f"ws://{self.host or address.netloc}/api/v1/ws?{urlencode(query)}",
             host=address.hostname,
             port=address.port,
             proxy=None,
+            ping_interval=None,
             additional_headers={"Authorization": f"Bearer {self.api_key if key is None else key}"},
         )
+
+    def events(self, **query: str) -> Request:
+        """Return the request for an event stream, through the ingress."""
+        headers = {**({"Host": self.host} if self.host else {}), "Authorization": f"Bearer {self.api_key}"}
+        return Request(f"{self.url}/api/v1/events?{urlencode(query)}", headers=headers)
 
     def task(self, name: str) -> dict[str, Any]:
         """Return a Task."""

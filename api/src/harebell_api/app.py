@@ -15,6 +15,9 @@ from .audit import AuditMiddleware
 from .auth import AuthMiddleware, Door, Vouching
 from .batches import Batches
 from .cache import Cache
+from .events import EventStreams
+from .feed.feed import Feed
+from .feed.sources import Patience, Sources
 from .keyring import KeyRing
 from .kube import Kind, Store
 from .metrics import Metrics, MetricsMiddleware
@@ -34,7 +37,8 @@ from .routes import (
     suspension,
     tasks,
 )
-from .stream import Streams
+from .sessions import Sessions
+from .stream import WebSockets
 from .tasks import Tasks, task_aliases
 
 
@@ -65,6 +69,8 @@ class Dependencies:
     agent_cache: Cache[AgentRecord] = field(default_factory=_agent_cache)
     announcement_cache: Cache[AnnouncementRecord] = field(default_factory=_announcement_cache)
     metrics: Metrics = field(default_factory=Metrics)
+    sessions: Sessions = field(default_factory=Sessions)
+    patience: Patience = field(default_factory=Patience)
 
 
 def create_app(given: Dependencies) -> FastAPI:
@@ -94,7 +100,12 @@ def create_app(given: Dependencies) -> FastAPI:
     announced = Announcements(given.store, given.announcement_cache, given.agent_cache)
     app.include_router(announcements.announcement_routes(announced))
     app.include_router(history.history_routes(service, given.past))
-    app.include_router(stream.stream_routes(Streams(service, given.metrics)))
+    feed = Feed()
+    given.task_cache.reflect_in(feed)
+    sources = Sources(service, feed, given.archive, given.patience)
+    sockets = WebSockets(sources, given.sessions, given.metrics)
+    events = EventStreams(sources, given.sessions, given.metrics)
+    app.include_router(stream.stream_routes(sockets, events, given.namespace))
     app.include_router(
         probes.probe_routes({k.value: _freshness(c) for k, c in caches.items()}, given.metrics)
     )

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import asyncpg
 from pydantic_core import to_json
 
-from .history import RECORDS, Message, document, parsed
+from .history import RECORDS, Deletion, Message, deletion, document, parsed
 from .problems import ProblemError, ProblemType
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,13 @@ WHERE task_namespace = $1 AND task_uid = $2
 ORDER BY time DESC LIMIT {_LONGEST}
 """  # noqa: S608
 
+MAX_DELETIONS = 2000
+_REMOVED_SINCE = f"""
+SELECT task_uid, body - '{{spec,status}}'::text[] AS body, raw FROM harebell.task_history
+WHERE kind = 'Removed' AND exchange = '{RECORDS}' AND task_namespace = $1 AND time >= $2
+ORDER BY time LIMIT {MAX_DELETIONS + 1}
+"""  # noqa: S608
+
 _FAILURES = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -52,6 +60,14 @@ class Archive(Protocol):
         """
         ...
 
+    async def removed_since(self, namespace: str, since: datetime) -> Sequence[Deletion] | None:
+        """Return the Tasks whose deletion was recorded since then, in order; None: too many to look at.
+
+        Some may have been deleted a little later than recorded, and not every deletion is recorded.
+        :raises ProblemError: the archive cannot be read.
+        """
+        ...
+
 
 class PostgreSQL:
     """An :class:`Archive`. Nothing is connected before the first question."""
@@ -67,6 +83,14 @@ class PostgreSQL:
         messages = [m for row in rows if (m := _message(row)) is not None]
         found = document(messages)
         return to_json(found) if found is not None else None
+
+    async def removed_since(self, namespace: str, since: datetime) -> Sequence[Deletion] | None:
+        """See :class:`Archive`."""
+        rows = await self.rows("the archive cannot be read now", _REMOVED_SINCE, namespace, since)
+        if len(rows) > MAX_DELETIONS:
+            return None
+        bodies = ((row["task_uid"], parsed(row["body"], row["raw"])) for row in rows)
+        return [deletion(uid, body) for uid, body in bodies if body is not None]
 
     async def rows(self, failure: str, query: str, *arguments: object) -> list[Any]:
         """Return what a query finds. :raises ProblemError: it cannot be had in time; ``failure`` says so."""

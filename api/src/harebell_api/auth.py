@@ -21,7 +21,7 @@ NOT_LET_IN = 4401
 """Code with which a WebSocket is closed whose key or token is not good any more; like the HTTP status."""
 _CLOSE_SECONDS = 10.0
 _LONGEST_REASON = 120
-"""A close frame carries at most 123 bytes of reason."""
+"""Bytes. A close frame carries at most 123 bytes of reason (RFC 6455, 5.5)."""
 
 
 Ended = Callable[[], Awaitable[str]]
@@ -127,7 +127,7 @@ class AuthMiddleware:
             serving.result()
             return
         # Who does not read does not get the close frame either; then the connection ends without one.
-        reason = ending.result()[:_LONGEST_REASON]
+        reason = shortened(ending.result())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await send({"type": "websocket.close", "code": NOT_LET_IN, "reason": reason})
@@ -153,6 +153,11 @@ def presented(connection: HTTPConnection) -> str | None:
             if protocol.startswith(_BEARER_SUBPROTOCOL):
                 return str(protocol.removeprefix(_BEARER_SUBPROTOCOL))
     return None
+
+
+def shortened(reason: str) -> str:
+    """Return as much of a reason as a close frame carries."""
+    return reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
 
 
 def _challenge(detail: str, error: str = "") -> ProblemError:

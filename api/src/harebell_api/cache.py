@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from .records import Record
 
 R = TypeVar("R", bound=Record)
+R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
 
 FRESH_SECONDS = 120.0
 """A watch is renewed every minute; twice that without a word means that it is not working."""
@@ -46,6 +47,26 @@ class Subscription(Generic[R]):
         return self._change
 
 
+class Mirror(Protocol[R_contra]):
+    """Is told what the watch delivers, in that order, and nothing else."""
+
+    def put(self, record: R_contra) -> None:
+        """Take a state."""
+        ...
+
+    def remove(self, record: R_contra) -> None:
+        """Take a deletion, with the last state."""
+        ...
+
+    def replace(self, records: Iterable[R_contra], version: int, restored: bool) -> None:
+        """Take a complete list, as of ``version``; ``restored``: of a cluster set back in time."""
+        ...
+
+    def heard(self, version: int) -> None:
+        """Note that everything up to ``version`` was delivered."""
+        ...
+
+
 class Cache(Generic[R]):
     """Records by name, with the aliases that ``aliases`` gives each."""
 
@@ -58,6 +79,7 @@ class Cache(Generic[R]):
         """Names by alias, in the order in which they came to have it."""
         self._subscriptions: dict[str, set[Subscription[R]]] = {}
         self._followers: list[Callable[[R | None, R | None], None]] = []
+        self._mirrors: list[Mirror[R]] = []
         self._watched = 0
         self._heard: float | None = None
 
@@ -100,6 +122,8 @@ class Cache(Generic[R]):
         self._heard = self._clock()
         if version is not None:
             self._watched = version
+            for mirror in self._mirrors:
+                mirror.heard(version)
 
     def replace(self, records: Iterable[R], version: int) -> None:
         """Take a complete list, as of ``version``."""
@@ -113,11 +137,15 @@ class Cache(Generic[R]):
                 self._drop(gone)
         for record in listed.values():
             self._store(record, even_if_older=restored)
+        for mirror in self._mirrors:
+            mirror.replace(listed.values(), version, restored)
         self.heard(version)
 
     def put(self, record: R) -> None:
         """Take a state the watch delivered."""
         self._store(record)
+        for mirror in self._mirrors:
+            mirror.put(record)
         self.heard(record.version)
 
     def remove(self, record: R) -> None:
@@ -125,6 +153,8 @@ class Cache(Generic[R]):
         known = self._records.get(record.name)
         if known is not None and known.version < record.version:  # else another object has the name by now
             self._drop(record)
+        for mirror in self._mirrors:
+            mirror.remove(record)
         self.heard(record.version)
 
     def remember(self, record: R) -> None:
@@ -143,6 +173,13 @@ class Cache(Generic[R]):
         for record in self._records.values():
             follower(None, record)
         self._followers.append(follower)
+
+    def reflect_in(self, mirror: Mirror[R]) -> None:
+        """Have a mirror told what the watch delivers from now on, beginning with what it has delivered."""
+        if self._heard is not None:
+            delivered = [record for record in self._records.values() if record.version <= self._watched]
+            mirror.replace(delivered, self._watched, restored=False)
+        self._mirrors.append(mirror)
 
     @contextmanager
     def subscribe(self, name: str) -> Iterator[Subscription[R]]:

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic_core import to_json
+
 from .conditional import etag
+from .feed.cursor import OneTask, digest
+from .feed.message import of_task
 from .problems import FieldError, Problem, ProblemType
 from .records import agent_document, announcement_document, task_document, task_record
 from .samples import AGENT, ANNOUNCEMENT, FAILED, MESSAGE, WAITING
@@ -22,6 +26,9 @@ _IS_AGENT: Final = {"name": _AGENT["name"]}
 _IS_ANNOUNCEMENT: Final = {"name": _ANNOUNCEMENT["name"]}
 _RECORD: Final = task_record(WAITING)
 _TAG: Final = etag(_RECORD.body, _RECORD.version)
+_TOLD: Final = OneTask(
+    digest("task", _FAILED["namespace"], _FAILED["name"]), _FAILED["uid"], int(_FAILED["resourceVersion"])
+)
 _WORK: Final = {
     "agentType": "text",
     "action": "text.stats",
@@ -35,7 +42,7 @@ class Example:
     """A request, and what it is answered with."""
 
     answer: Any
-    """The document; None: there is no content."""
+    """The document, or the text of events; None: there is no content."""
     status: int = 200
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """By name, in the path, the query and the headers."""
@@ -193,6 +200,12 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Example]]] = {
         )
     },
     "getHistory": {"messages": Example(_page(MESSAGE), parameters={"task_id": _FAILED["name"]})},
+    "followTasks": {
+        "one": Example(
+            "retry: 2000\n\n" + of_task("snapshot", _TOLD, to_json(_FAILED)).event.decode(),
+            parameters={"task_id": _FAILED["name"]},
+        )
+    },
     "listQueues": {
         "all": Example(
             {

@@ -42,6 +42,23 @@ class Message:
         return int(self.body.get("attempt") or 0)
 
 
+@dataclass(frozen=True)
+class Deletion:
+    """A Task that was deleted, as far as it has to be known to tell whom that concerns."""
+
+    uid: str
+    created: str
+    """As in its metadata: RFC 3339 in UTC, whole seconds."""
+    agent_type: str
+    labels: Mapping[str, str]
+
+
+def deletion(task_uid: str, body: Mapping[str, Any]) -> Deletion:
+    """Return what a ``Removed`` tells."""
+    created = _second(datetime.fromisoformat(body["createdAt"]))
+    return Deletion(task_uid, created, body["agentType"], body["labels"])
+
+
 def document(messages: Sequence[Message]) -> dict[str, Any] | None:
     """Return a Task as :class:`.models.TaskDocument` describes it, or None where nothing tells of one.
 

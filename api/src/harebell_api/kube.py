@@ -67,6 +67,10 @@ class Store(Protocol):
         """Delete the object that has this name and UID."""
         ...
 
+    async def current_version(self) -> int:
+        """Return the resource version that Tasks are at now: no change so far has a higher one."""
+        ...
+
 
 class Source(Protocol):
     """Lists and watches a kind; raises as :class:`Store` does."""
@@ -123,6 +127,12 @@ class Kube:
     async def delete(self, kind: Kind, name: str, uid: str) -> None:
         """Delete the object that has this name and UID."""
         await self._json("DELETE", self._path(kind, name), body={"preconditions": {"uid": uid}})
+
+    async def current_version(self) -> int:
+        """Return the resource version that Tasks are at now."""
+        # Without a version the answer is as of now, not of some cache's state (Kubernetes API concepts).
+        page = await self._json("GET", self._path(Kind.TASKS), {"limit": "1"})
+        return int(page["metadata"]["resourceVersion"])
 
     async def list(self, kind: Kind) -> AsyncGenerator[Object, None]:
         """Yield the list page by page, so that it is never in memory as a whole."""

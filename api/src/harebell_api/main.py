@@ -14,6 +14,7 @@ from prometheus_client import disable_created_metrics
 from . import logs, server, settings
 from .app import Dependencies, create_app
 from .archive import PostgreSQL
+from .feed.sources import Patience
 from .key_sources import KeyFolder, KeySecret, KeySource, KeySourceError
 from .keyring import KeyRing
 from .kube import Kind, Kube, connect
@@ -74,7 +75,8 @@ async def serve(given: Settings) -> None:
         keys = ring if source is not None else None
         archive = PostgreSQL(given.archive.url) if given.archive else None
         past = ArchivedPast(archive) if archive else None
-        parts = Dependencies(given.namespace, kube, keys, archive, past, vouching)
+        patience = Patience(idle=given.ping_seconds)
+        parts = Dependencies(given.namespace, kube, keys, archive, past, vouching, patience=patience)
         restarted = parts.metrics.watch_restarted
         announcements = parts.announcement_cache
         keeping = (
@@ -84,10 +86,15 @@ async def serve(given: Settings) -> None:
             *([source.run()] if source is not None else []),
         )
         listener = server.listen(given.host, given.port)
-        serving = server.build(create_app(parts))
+        serving = server.build(create_app(parts), given.ping_seconds)
+
+        def stop() -> None:
+            parts.sessions.shut_down()  # the server would wait for event streams to end by themselves
+            serving.should_exit = True
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, setattr, serving, "should_exit", True)
+            loop.add_signal_handler(number, stop)
         # None of them ever ends; should one fail for a reason it does not know, the process ends with it.
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(part) for part in keeping]

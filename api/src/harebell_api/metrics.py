@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .kube import Kind
@@ -29,7 +30,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "harebell_api_request_seconds",
-            "Time from a request's arrival to the end of its answer.",
+            "Time from a request's arrival to the end of its answer; of event streams, to its beginning.",
             ("method", "route"),
             buckets=_BUCKETS,
             registry=self.registry,
@@ -41,9 +42,12 @@ class Metrics:
             registry=self.registry,
         )
         self.streams = Gauge("harebell_api_websockets", "WebSockets open.", registry=self.registry)
+        self.event_streams = Gauge(
+            "harebell_api_event_streams", "Event streams open.", registry=self.registry
+        )
         self.streams_dropped = Counter(
-            "harebell_api_websockets_dropped_total",
-            "WebSockets closed because the client did not read.",
+            "harebell_api_streams_dropped_total",
+            "WebSockets and event streams ended because the client did not read.",
             registry=self.registry,
         )
         self._cached = Gauge(
@@ -93,11 +97,14 @@ class MetricsMiddleware:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 500
+        seconds: float | None = None
 
         async def note_status(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if Headers(raw=message["headers"]).get("content-type", "").startswith(_EVENT_STREAM):
+                    seconds = time.perf_counter() - began
             await send(message)
 
         try:
@@ -106,7 +113,10 @@ class MetricsMiddleware:
             route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.requests.labels(method, route, str(status)).inc()
-            self._metrics.seconds.labels(method, route).observe(time.perf_counter() - began)
+            self._metrics.seconds.labels(method, route).observe(
+                time.perf_counter() - began if seconds is None else seconds
+            )
 
 
+_EVENT_STREAM = "text/event-stream"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -25,10 +25,21 @@ Every request needs an API key, or a Kubernetes token where these are taken: `Au
 What a client may do depends on its scopes: `read`, `dispatch`, `cancel`, `admin`. One that is limited to some
 agent types has to do with these alone: nothing else exists for it. Errors are RFC 9457 problem documents.
 
-`GET /api/v1/ws?task_id=<name>` upgrades to a WebSocket that sends a `StreamMessage` at first and at each
-change of the Task, and closes with code 1000 when it has finished. Other close codes: 4401 the key is not
-good any more, 4404 unknown Task, 4408 the client does not read, 1013 try again. Browsers give the key as a
-subprotocol: `harebell.v1, bearer.<key>`.
+`GET /api/v1/ws` upgrades to a WebSocket that sends `StreamMessage`s; `GET /api/v1/events` sends the same as
+server-sent events. With `task_id` they are about one Task: its state, then each change, and the end when it
+has finished. Otherwise they are about the Tasks that `label_selector`, `agent_type` and `phase` choose, or
+all: a `snapshot` of each, `synced`, and then what changes, without end.
+
+Every message has a `cursor`. Given as the parameter `cursor`, or as `Last-Event-ID`, to any replica, it goes
+on after that message: what changed since is told, each Task in its newest state, and nothing twice. A message
+whose cursor is of no later state than the one before may come again with what follows. Where nobody knows
+what was deleted since, `reset` says so: forget everything, a snapshot follows.
+
+Close codes of the WebSocket: 1000 the Task has finished or was deleted; 1012 the API restarts, 1013 it cannot
+serve the stream now: come back with the cursor; 4401 the key is not good any more; 4404 unknown Task; 4408
+the client does not read. An event stream that ends for one of these reasons ends with an event `end`, which
+holds the code; but with the key it ends without one, and who comes back is answered with 401. Browsers give
+the key of a WebSocket as a subprotocol: `harebell.v1, bearer.<key>`.
 """
 
 
@@ -135,7 +146,7 @@ def _add_example(operation: dict[str, Any], name: str, example: Example) -> None
         content = operation["requestBody"]["content"]["application/json"]
         content.setdefault("examples", {})[name] = {"value": example.body}
     if example.answer is not None:
-        content = operation["responses"][str(example.status)]["content"]["application/json"]
+        (content,) = operation["responses"][str(example.status)]["content"].values()
         content.setdefault("examples", {})[name] = {"value": example.answer}
 
 

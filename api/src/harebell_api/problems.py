@@ -114,6 +114,11 @@ class ProblemError(HTTPException):
         super().__init__(kind.status, detail, dict(headers or {}))
         self.problem = Problem(kind, detail, tuple(errors), headers or {})
 
+    @classmethod
+    def of(cls, problem: Problem) -> "ProblemError":
+        """Return the error that is answered with ``problem``."""
+        return cls(problem.type, problem.detail, problem.errors, problem.headers)
+
 
 def json_pointer(path: Iterable[str | int]) -> str:
     """Return the JSON pointer (RFC 6901) of a place in a document."""

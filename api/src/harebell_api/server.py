@@ -9,7 +9,8 @@ from starlette.types import ASGIApp
 
 from .protocol import BoundedProtocol
 
-PING_SECONDS = 20
+_LEAST_ANSWER_SECONDS = 20.0
+"""A client has so long to answer a ping, however often it is asked."""
 _STALLED_MILLISECONDS = 30_000
 _LARGEST_CLIENT_MESSAGE = 4096
 """Clients have nothing to say over the WebSocket."""
@@ -24,16 +25,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def build(app: ASGIApp) -> Server:
-    """Return the server of ``app``."""
+def build(app: ASGIApp, ping_seconds: float) -> Server:
+    """Return the server of ``app``, which pings WebSockets every so many seconds."""
     config = uvicorn.Config(
         app,
         loop="none",
         http=BoundedProtocol,
         ws="websockets-sansio",
         ws_max_size=_LARGEST_CLIENT_MESSAGE,
-        ws_ping_interval=PING_SECONDS,
-        ws_ping_timeout=PING_SECONDS,
+        ws_ping_interval=ping_seconds,
+        ws_ping_timeout=max(ping_seconds, _LEAST_ANSWER_SECONDS),
         ws_per_message_deflate=False,  # its buffers take more memory than the messages
         lifespan="off",
         log_config=None,

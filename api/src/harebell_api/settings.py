@@ -13,10 +13,12 @@ One of the first three is needed: nothing is served to anybody who does not show
 ``HAREBELL_ARCHIVE_URL``   PostgreSQL with the archive, ``postgresql://harebell_reader:password@host/database``;
                            default: none, and a Task that was deleted is not found
 ``HAREBELL_ARCHIVE_URL_FILE``   a file that holds it; read again at every connect
+``HAREBELL_PING_SECONDS``  between signs of life on streams without news, 1 to 50, default 20
 ``HAREBELL_LOG_LEVEL``     debug, info, warning or error; default info
 """
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +56,8 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a Pod's Service reaches it on the Pod's address
     port: int = 8080
     log_level: int = logging.INFO
+    ping_seconds: float = 20.0
+    """Proxies usually end a connection on which nothing was sent for 60 seconds."""
     archive: ArchiveSettings | None = None
 
     @classmethod
@@ -78,6 +82,7 @@ class Settings:
             host=environment.get("HAREBELL_HOST") or cls.host,
             port=_port(environment.get("HAREBELL_PORT") or str(cls.port)),
             log_level=_log_level(environment.get("HAREBELL_LOG_LEVEL") or "info"),
+            ping_seconds=_ping_seconds(environment.get("HAREBELL_PING_SECONDS") or str(cls.ping_seconds)),
             archive=_archive(environment),
         )
 
@@ -114,6 +119,16 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise SettingsError(f"HAREBELL_PORT must be a port number, not {text!r}")
     return port
+
+
+def _ping_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= 50:
+        raise SettingsError(f"HAREBELL_PING_SECONDS must be 1 to 50 seconds, not {text!r}")
+    return seconds
 
 
 def _log_level(text: str) -> int:

@@ -67,6 +67,13 @@ class Tasks:
             raise _not_found(task_id)
         return await self._read(task_id)
 
+    async def current_version(self) -> int:
+        """Return the resource version that Tasks are at now. :raises ProblemError: nobody says."""
+        try:
+            return await self._store.current_version()
+        except (ApiServerError, ApiServerUnreachableError) as error:
+            raise problem_for(error) from error
+
     async def dispatch(self, request: DispatchRequest, key: str | None, access: Access) -> Dispatched:
         """Make the Task asked for, or return the one an earlier request with this key made.
 

@@ -145,9 +145,9 @@ async def test_websocket_handshakes(api: Api) -> None:
         await connect(f"{api.ws}?task_id=t", proxy=None)
     assert refused.value.response.status_code == 401
     assert refused.value.response.headers["content-type"] == "application/problem+json"
-    with pytest.raises(InvalidStatus) as unnamed:
-        await connect(api.ws, additional_headers=AUTH, proxy=None)
-    assert unnamed.value.response.status_code == 422
+    with pytest.raises(InvalidStatus) as misspelt:
+        await connect(f"{api.ws}?taskid=t", additional_headers=AUTH, proxy=None)
+    assert misspelt.value.response.status_code == 422
     offered: list[Any] = ["harebell.v1", f"bearer.{KEY}"]
     async with connect(f"{api.ws}?task_id=unknown", subprotocols=offered, proxy=None) as socket:
         assert socket.subprotocol == "harebell.v1"

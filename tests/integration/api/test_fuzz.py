@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.api import Api, running
-from tests.support.fuzzing import fuzz
+from tests.support.fuzzing import ENDLESS, fuzz
 from tests.support.kubectl import Kubectl
 from tests.support.openapi import operations
 
@@ -50,7 +50,7 @@ def test_no_request_makes_the_api_fail(furnished: Api, tmp_path: Path) -> None:
         f"seed {SEED}: {done.cases} cases for {done.operations} operations, {done.failures} answers of 5xx;"
         f" {statuses}"
     )
-    assert done.operations == len(list(operations()))
+    assert done.operations == sum(found["operationId"] != ENDLESS for _, _, found in operations())
     assert done.statuses.total() >= done.cases > 20 * done.operations
     assert done.passed, done.output[-12_000:]
     assert done.failures == 0

@@ -1,19 +1,23 @@
 """Tasks that are deleted, by their TTL or by hand, and still answered for out of the archive."""
 
+import asyncio
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import asyncpg
 import httpx2
 import pytest
-from tests.support.api import KEY, Api, running
+from tests.support.api import AUTH, KEY, Api, running
+from tests.support.feed import Model
 from tests.support.kubectl import Kubectl
 from tests.support.release import manifest
 from tests.support.tasks import statuses
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
+from websockets.asyncio.client import connect
 
 from .conftest import Archive, Archivers
 
@@ -82,6 +86,59 @@ async def test_deleted_tasks_are_answered_for(
                 await reader.execute(statement)
     finally:
         await reader.close(timeout=5)
+
+
+@pytest.mark.timeout(300)
+async def test_streams_go_on_over_deletions_and_restarts(
+    archivers: Archivers,
+    kubectl: Kubectl,
+    kubeconfig: Path,
+    namespace: str,
+    database: Archive,
+    tmp_path: Path,
+) -> None:
+    """What was deleted while no API ran is told out of the archive, to who follows many Tasks, or one."""
+    password, keys = tmp_path / "password", tmp_path / "keys"
+    password.write_text(PASSWORD)
+    keys.write_text(f"integration:{KEY}\n")
+    archivers.processes.operator()
+    archivers.start(HAREBELL_READER_PASSWORD_FILE=str(password))
+    names = ("stream-a", "stream-b", "stream-c")
+    kubectl.apply(*(manifest(name, "nobody", "echo") for name in names))
+    waits = {"Queued"}
+    until("all to wait", lambda: {statuses(kubectl)[n].get("phase") for n in names} == waits, 60)
+    many, one = Model(), Model()
+    archive = {"HAREBELL_ARCHIVE_URL": reader_url(database.url)}
+    with running(kubeconfig, namespace, keys, **archive) as before:
+        await _read(before, many, lambda: many.types[-1:] == ["synced"])
+        await _read(before, one, lambda: one.types == ["snapshot"], task_id="stream-a")
+    assert len(many.known) == len(names)
+    kubectl("delete", "task", "stream-a")
+    kubectl.apply(manifest("stream-d", "nobody", "echo"))
+    until("it to wait", lambda: statuses(kubectl)["stream-d"].get("phase") == "Queued", 60)
+    kubectl("delete", "task", "stream-d")  # nobody who comes back has ever heard of it
+    recorded = "SELECT count(*) FROM harebell.task_history WHERE kind = 'Removed' AND task_namespace = $1"
+
+    async def archived() -> bool:
+        return bool((await database.rows(recorded, namespace))[0][0] >= 2)
+
+    await eventually("the deletions in the archive", archived, 60)
+    with running(kubeconfig, namespace, keys, **archive) as after:
+        many.types.clear()
+        await _read(after, many, lambda: many.types[-1:] == ["synced"])
+        await _read(after, one, lambda: "deleted" in one.types, task_id="stream-a")
+    assert many.types == ["deleted", "synced"]
+    assert one.types == ["snapshot", "deleted"]
+    kubectl("delete", "task", *names[1:])
+
+
+async def _read(api: Api, model: Model, enough: Callable[[], bool], **query: str) -> None:
+    model.come_back()
+    given = urlencode({**query, **({"cursor": model.cursor} if model.cursor else {})})
+    async with connect(f"{api.ws}?{given}", additional_headers=AUTH, proxy=None) as socket:
+        async with asyncio.timeout(30):
+            while not enough():
+                model.take(json.loads(await socket.recv()))
 
 
 def test_without_the_archive_what_is_in_the_cluster_is_served(

@@ -105,6 +105,8 @@ class FakeStore:
     announcements: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     failure: ApiServerError | ApiServerUnreachableError | None = None
+    version: int = 0
+    """What the API server says that Tasks are at."""
     finish_before_patch: str | None = None
     """Phase that a Task gets just before a patch arrives."""
     at_once: int = 0
@@ -132,6 +134,10 @@ class FakeStore:
     async def read(self, kind: Kind, name: str) -> Object:
         await self._begin("read")
         return deepcopy(self._find(kind, name))
+
+    async def current_version(self) -> int:
+        await self._begin("version")
+        return self.version
 
     async def patch(self, kind: Kind, name: str, patch: Object) -> Object:
         await self._begin("patch")

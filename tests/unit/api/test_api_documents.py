@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from harebell_api.feed.cursor import OneTask, Start
+from harebell_api.feed.message import End, of_task, reset, synced
 from harebell_api.models import AgentDocument, AnnouncementDocument, StreamMessage, TaskDocument
 from harebell_api.records import agent_record, announcement_record, task_record
-from harebell_api.stream import message
 
 from .fakes import agent, announcement, task
 
@@ -68,7 +69,8 @@ def test_task_documents_are_as_described(status: dict[str, Any] | None) -> None:
     record = task_record(task("t", 7, status=status, spec={"cancel": "Graceful"}, labels={"a": "b"}))
     TaskDocument.model_validate_json(record.body)
     assert set(json.loads(record.body)) == {f.alias for f in TaskDocument.model_fields.values()}
-    StreamMessage.model_validate_json(message("update", record))
+    cursor = OneTask("scope", record.uid, record.version)
+    StreamMessage.model_validate_json(of_task("update", cursor, record.body).text)
 
 
 ANNOUNCEMENT_STATUS: dict[str, Any] = {
@@ -97,6 +99,12 @@ def test_agent_documents_are_as_described(status: dict[str, Any] | None) -> None
     record = agent_record(agent("a", status=status))
     AgentDocument.model_validate_json(record.body)
     assert set(json.loads(record.body)) == {f.alias for f in AgentDocument.model_fields.values()}
+
+
+def test_other_messages_are_as_described() -> None:
+    for message in (synced(Start("scope")), reset(Start("scope"), 'because of "this"')):
+        StreamMessage.model_validate_json(message.text)
+    StreamMessage.model_validate_json(End(4401, "revoked").event.partition(b"data: ")[2])
 
 
 def test_a_new_task_is_pending() -> None:

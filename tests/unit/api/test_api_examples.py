@@ -17,6 +17,7 @@ from harebell_api.samples import AGENT, ANNOUNCEMENT, FAILED, MESSAGE, WAITING
 from .fakes import FakePast, FakeStore
 
 PROBLEM = "application/problem+json"
+JSON = "application/json"
 OPERATIONS = {o["operationId"]: (method, path, o) for method, path, o in operations()}
 CASES = [(operation, name) for operation, examples in EXAMPLES.items() for name in examples]
 
@@ -80,10 +81,21 @@ def test_examples_do_what_they_show(client: TestClient, past: FakePast, operatio
         assert answer.content == b""
         assert "content" not in response
         return
-    schema = response["content"]["application/json"]["schema"]
-    validate(example.answer, schema)
-    validate(answer.json(), schema)
-    assert _form(answer.json()) == _form(example.answer)
+    ((media_type, content),) = response["content"].items()
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    told, expected = answer.json() if media_type == JSON else answer.text, example.answer
+    validate(expected, content["schema"])
+    validate(told, content["schema"])
+    if media_type != JSON:
+        told, expected = _events(told), _events(expected)
+        for event in told:
+            validate(event, {"$ref": "#/components/schemas/StreamMessage"})
+    assert _form(told) == _form(expected)
+
+
+def _events(text: str) -> list[Any]:
+    """The data of server-sent events."""
+    return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line[:5] == "data:"]
 
 
 def _form(value: Any) -> Any:

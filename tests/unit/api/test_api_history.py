@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from harebell_api.app import Dependencies, create_app
-from harebell_api.history import Message, document, parsed
+from harebell_api.history import Deletion, Message, document, parsed
 from harebell_api.models import TaskDocument
 from harebell_api.problems import ProblemError, ProblemType
 
@@ -150,6 +150,9 @@ class FakeArchive:
         if self.down:
             raise ProblemError(ProblemType.UNAVAILABLE, "down", headers={"Retry-After": "10"})
         return b'{"source":"archive","agentType":"text"}' if task_id in self.known else None
+
+    async def removed_since(self, namespace: str, since: datetime) -> list[Deletion]:
+        return []
 
 
 def client(parts: Dependencies, archive: FakeArchive) -> TestClient:

@@ -54,7 +54,7 @@ def kind(found: tuple[int, Any]) -> tuple[int, str]:
 @pytest.fixture
 async def serving(parts: Dependencies) -> AsyncIterator[Serving]:
     listener = server.listen("127.0.0.1", 0)
-    running = server.build(create_app(parts))
+    running = server.build(create_app(parts), ping_seconds=20)
     task = asyncio.create_task(running.serve(sockets=[listener]))
     yield Serving(listener.getsockname()[1])
     running.should_exit = True

@@ -121,6 +121,7 @@ def test_operations_have_stable_ids(openapi: dict[str, Any]) -> None:
         "GET /history": "listHistory",
         "GET /history/{task_id}": "getHistory",
         "GET /queues": "listQueues",
+        "GET /events": "followTasks",
     }
 
 

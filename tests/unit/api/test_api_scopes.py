@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -57,6 +57,7 @@ ROUTES = {
     "DELETE /api/v1/announcements/{name}": Scope.ADMIN,
     "GET /api/v1/history": Scope.READ,
     "GET /api/v1/history/{task_id}": Scope.READ,
+    "GET /api/v1/events": Scope.READ,
     "* /api/v1/ws": Scope.READ,
     "* /api/v1/ws/{task_id}": Scope.READ,
 }
@@ -133,13 +134,13 @@ Ask = Callable[..., httpx2.Response]
 
 
 @pytest.fixture
-def ask(parts: Dependencies) -> Ask:
-    asking = TestClient(create_app(parts))
+def ask(parts: Dependencies) -> Iterator[Ask]:
+    with TestClient(create_app(parts)) as asking:
 
-    def ask(shown: str, method: str, path: str, body: Any = None) -> httpx2.Response:
-        return asking.request(method, path, json=body, headers={"Authorization": f"Bearer {shown}"})
+        def ask(shown: str, method: str, path: str, body: Any = None) -> httpx2.Response:
+            return asking.request(method, path, json=body, headers={"Authorization": f"Bearer {shown}"})
 
-    return ask
+        yield ask
 
 
 WORK = {"agentType": "text", "action": "echo"}
@@ -162,6 +163,7 @@ REQUESTS: list[tuple[Scope, str, str, Any, int]] = [
     (Scope.READ, "GET", "/api/v1/announcements/n", None, 200),
     (Scope.ADMIN, "POST", "/api/v1/announcements", {"kind": "Notice"}, 201),
     (Scope.ADMIN, "DELETE", "/api/v1/announcements/n", None, 204),
+    (Scope.READ, "GET", "/api/v1/events?task_id=dead", None, 200),
     (Scope.READ, "GET", "/api/v1/history", None, 200),
     (Scope.READ, "GET", "/api/v1/history/t", None, 200),
 ]
@@ -169,7 +171,7 @@ REQUESTS: list[tuple[Scope, str, str, Any, int]] = [
 
 def test_every_route_is_asked() -> None:
     paths = [re.compile(re.sub(r"\{\w+\}", "[^/]+", route)) for route in ROUTES if route[0] != "*"]
-    asked = [f"{method} {path}" for _, method, path, _, _ in REQUESTS]
+    asked = [f"{method} {path.partition('?')[0]}" for _, method, path, _, _ in REQUESTS]
     assert [path.pattern for path in paths if not any(path.fullmatch(each) for each in asked)] == []
 
 
@@ -371,3 +373,38 @@ def test_a_websocket_of_a_task_that_does_not_exist(parts: Dependencies, mixed: F
         ):
             socket.receive_json()
     assert (closed.value.code, closed.value.reason) == (4404, "there is no Task theirs")
+
+
+def test_an_event_stream_of_a_task_that_does_not_exist(ask: Ask, mixed: FakeStore) -> None:
+    refused = ask(TEXT, "GET", "/api/v1/events?task_id=their-dead")
+    assert (refused.status_code, refused.json()["detail"]) == (404, "there is no Task their-dead")
+    assert ask(TEXT, "GET", "/api/v1/events?task_id=dead").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["", "?agent_type=infra&agent_type=text"])
+def test_a_websocket_of_many_tells_of_what_exists(parts: Dependencies, mixed: FakeStore, query: str) -> None:
+    with (
+        TestClient(create_app(parts), headers={"Authorization": f"Bearer {TEXT}"}) as asking,
+        asking.websocket_connect(f"/api/v1/ws{query}") as socket,
+    ):
+        told = [socket.receive_json() for _ in range(3)]
+        assert [message["type"] for message in told] == ["snapshot", "snapshot", "synced"]
+        assert {message["task"]["name"] for message in told[:2]} == {"ours", "dead"}
+
+        async def change() -> None:
+            for name, agent_type in (("theirs", "infra"), ("ours", "text")):
+                spec = {"agentType": agent_type}
+                changed = task(name, 20, phase="Running", uid=mixed.tasks[name]["metadata"]["uid"], spec=spec)
+                parts.task_cache.put(task_record(changed))
+
+        assert asking.portal is not None
+        asking.portal.call(change)
+        assert socket.receive_json()["task"]["name"] == "ours"
+
+
+def test_a_websocket_of_nothing_that_exists(parts: Dependencies, mixed: FakeStore) -> None:
+    with (
+        TestClient(create_app(parts), headers={"Authorization": f"Bearer {TEXT}"}) as asking,
+        asking.websocket_connect("/api/v1/ws?agent_type=infra") as socket,
+    ):
+        assert socket.receive_json()["type"] == "synced"

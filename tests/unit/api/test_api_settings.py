@@ -13,6 +13,12 @@ def test_defaults(tmp_path: Path) -> None:
     assert found == Settings("work", "keys", None, None, "0.0.0.0", 8080, logging.INFO)
 
 
+def test_ping_seconds(tmp_path: Path) -> None:
+    for text, seconds in (("", 20.0), ("1", 1.0), ("12.5", 12.5)):
+        given = {**NEEDED, "HAREBELL_PING_SECONDS": text}
+        assert Settings.from_environment(given, tmp_path / "none").ping_seconds == seconds
+
+
 @pytest.mark.parametrize(
     ("environment", "namespace"),
     [
@@ -42,6 +48,10 @@ def test_namespace(tmp_path: Path, environment: dict[str, str], namespace: str) 
         ({"HAREBELL_PORT": "65536"}, "HAREBELL_PORT"),
         ({"HAREBELL_PORT": "-1"}, "HAREBELL_PORT"),
         ({"HAREBELL_LOG_LEVEL": "loud"}, "HAREBELL_LOG_LEVEL"),
+        ({"HAREBELL_PING_SECONDS": "often"}, "HAREBELL_PING_SECONDS"),
+        ({"HAREBELL_PING_SECONDS": "0"}, "HAREBELL_PING_SECONDS"),
+        ({"HAREBELL_PING_SECONDS": "60"}, "HAREBELL_PING_SECONDS"),
+        ({"HAREBELL_PING_SECONDS": "nan"}, "HAREBELL_PING_SECONDS"),
         (
             {"HAREBELL_ARCHIVE_URL": "postgresql://", "HAREBELL_ARCHIVE_URL_FILE": "/f"},
             "HAREBELL_ARCHIVE_URL",

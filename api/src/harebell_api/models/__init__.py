@@ -9,11 +9,12 @@ from .announcement import AnnouncementDocument, AnnouncementPage, AnnouncementRe
 from .batch import BatchAnswer, BatchEntry, BatchRequest, BatchResult
 from .changes import CancelRequest, PriorityRequest, ReplayRequest
 from .dispatch import DispatchRequest, compact_json
-from .parameters import AgentQuery, AnnouncementQuery, HistoryQuery, MessageQuery, TaskQuery
+from .parameters import AgentQuery, AnnouncementQuery, HistoryQuery, MessageQuery, StreamQuery, TaskQuery
 from .past import MessageDocument, MessagePage, PastTaskDocument, PastTaskPage
 from .problem import ProblemDocument
 from .queue import QueueDocument, QueueList
-from .task import ReplayList, ReplayResult, StreamMessage, TaskDocument, TaskPage, TaskStatusDocument
+from .stream import StreamMessage
+from .task import ReplayList, ReplayResult, TaskDocument, TaskPage, TaskStatusDocument
 
 __all__ = [
     "AgentDocument",
@@ -43,6 +44,7 @@ __all__ = [
     "ReplayRequest",
     "ReplayResult",
     "StreamMessage",
+    "StreamQuery",
     "TaskDocument",
     "TaskPage",
     "TaskQuery",

@@ -111,3 +111,24 @@ class HistoryQuery(BaseModel):
     ] = None
     limit: Annotated[int, Field(ge=1, le=100, description="How many at most.")] = 50
     cursor: _Cursor = None
+
+
+class StreamQuery(BaseModel):
+    """Which Tasks to follow: one, or those that a selection chooses; without parameters, all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task_id: Annotated[
+        str | None,
+        Field(min_length=1, description="Name or UID of the one Task to follow, until it has finished."),
+    ] = None
+    phase: Annotated[
+        list[Annotated[TaskPhase, _member(TaskPhase)]],
+        Field(max_length=MAX_VALUES, description="Only in any of these phases."),
+    ] = Field(default_factory=list)
+    agent_type: _AgentTypes = Field(default_factory=list)
+    label_selector: _LabelSelector = ""
+    cursor: Annotated[
+        str | None,
+        Field(max_length=1024, description="Of the last message received: go on from there."),
+    ] = None

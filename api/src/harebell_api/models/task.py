@@ -154,11 +154,3 @@ class ReplayList(Document):
     """What became of each Task that was to be done again."""
 
     items: Annotated[list[ReplayResult], Field(description="One entry per dead-lettered Task.")]
-
-
-class StreamMessage(Document):
-    """What a WebSocket sends: the Task at first, then at each change."""
-
-    type: Annotated[Literal["snapshot", "update", "deleted"], Field(description="What happened.")]
-    cursor: Annotated[str, Field(description="Resource version the message shows.")]
-    task: TaskDocument
