@@ -10,14 +10,33 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 
-from .keys import key
+from harebell_crds.keys import Scope
+
+from .keys import key, record
 
 KEY = key("integration")
 AUTH = {"Authorization": f"Bearer {KEY}"}
+REVOKED, EXPIRED, ELSEWHERE, OTHERS = (key(name) for name in ("revoked", "expired", "elsewhere", "others"))
+"""Keys that are not good: any more, any more, in the suite's namespace, for agents of type text."""
+ONLY = {scope: key(f"only{scope.value}") for scope in Scope}
+"""A key for each scope that has no other."""
+
+
+def entries() -> list[tuple[str, bytes]]:
+    """Return the entries of all of these keys."""
+    return [
+        record(KEY),
+        record(REVOKED, revoked=True),
+        record(EXPIRED, expires_at=datetime(2026, 1, 2, tzinfo=UTC)),
+        record(ELSEWHERE, namespaces=["elsewhere"]),
+        record(OTHERS, agent_types=["others"]),
+        *(record(shown, scope) for scope, shown in ONLY.items()),
+    ]
 
 
 @dataclass

@@ -10,9 +10,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from tests.cluster.api import Cluster
-from tests.support.api import KEY, Api, running
+from tests.support.api import Api, entries, running
 from tests.support.chart import of_kind, render
-from tests.support.keys import record, write
+from tests.support.keys import write
 from tests.support.kubectl import Kubectl, run
 from tests.support.servers import Servers
 
@@ -24,7 +24,7 @@ _PASSWORD = "only-for-reading-0123456789"
 
 @pytest.fixture(scope="module")
 def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("keys"), record(KEY))
+    return write(tmp_path_factory.mktemp("keys"), *entries())
 
 
 @pytest.fixture(scope="module")

@@ -204,6 +204,23 @@ async def test_a_key_whose_entry_is_deleted(site: Site) -> None:
         assert await in_time(socket, time.monotonic()) == (4401, f"API key {key_id} was removed")
 
 
+async def test_an_event_stream_ends_with_its_key(site: Site) -> None:
+    made = await asyncio.to_thread(site.key, "listener", "--scope", "read")
+    async with (
+        httpx2.AsyncClient(headers=bearer(made), timeout=30, trust_env=False) as client,
+        client.stream("GET", f"{site.api.http.base_url}/api/v1/events") as answer,
+    ):
+        lines = answer.aiter_lines()
+        async for line in lines:
+            if line == "event: synced":
+                break
+        await asyncio.to_thread(site.keys, "revoke", "listener")
+        async with asyncio.timeout(SOON):
+            rest = [line async for line in lines]
+    assert "event: end" not in rest
+    assert (await asyncio.to_thread(site.ask, made, "GET", "/api/v1/events")).status_code == 401
+
+
 def test_scopes_and_limits(site: Site) -> None:
     task(site, "ours")
     task(site, "theirs", "infra")
@@ -267,7 +284,7 @@ def test_it_does_not_start_where_nobody_could_be_let_in(site: Site) -> None:
 
 
 RIGHTS = {
-    "reader": [("tasks", "get,list"), ("agents", "get,list")],
+    "reader": [(kind, "get,list") for kind in ("tasks", "agents", "announcements")],
     "dispatcher": [("tasks", "create")],
 }
 
@@ -316,7 +333,7 @@ async def test_rights_and_accounts_that_are_taken_away(site: Site) -> None:
     who = f"system:serviceaccount:{site.kubectl.namespace}:leaver"
     async with site.socket(shown, "left") as socket:
         await socket.recv()
-        await asyncio.to_thread(site.kubectl, "delete", "rolebinding", "leaver-2")
+        await asyncio.to_thread(site.kubectl, "delete", "rolebinding", "leaver-3")
         assert await in_time(socket, time.monotonic()) == (4401, f"what {who} may do was changed")
     async with site.socket(shown, "left") as socket:
         await socket.recv()

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.support.api import KEY, Api
+from tests.support.api import EXPIRED, KEY, REVOKED, Api
 from tests.support.openapi import operations
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -25,6 +25,9 @@ CREDENTIALS: dict[str, dict[str, str]] = {
     "twice": {"Authorization": f"Bearer {KEY} {KEY}"},
     "quoted": {"Authorization": f'Bearer "{KEY}"'},
     "long": {"Authorization": "Bearer " + "x" * 8000},
+    "revoked": {"Authorization": f"Bearer {REVOKED}"},
+    "expired": {"Authorization": f"Bearer {EXPIRED}"},
+    "a token where none are taken": {"Authorization": "Bearer aaaa.bbbb.cccc"},
     "elsewhere": {"X-Api-Key": KEY, "Cookie": f"key={KEY}"},
 }
 """Headers by what is wrong with them; a row more is tried everywhere."""
