@@ -81,10 +81,10 @@ async def test_what_happened_is_told(
 
     secret = {"said": SECRET, "nothing": "\0"}
     kubectl.apply(
+        manifest("stays", KIND, "sleep", payload={"seconds": 2}, idempotencyKey="private-key"),
         manifest(
-            "stays", KIND, "sleep", payload={"seconds": 2, "note": SECRET}, idempotencyKey="private-key"
+            "fails", KIND, "sleep", payload={"seconds": "x", "note": SECRET}, retryPolicy={"maxRetries": 0}
         ),
-        manifest("fails", KIND, "sleep", payload={"seconds": "x"}, retryPolicy={"maxRetries": 0}),
         manifest("odd", KIND, "echo", payload={"text": "\0"}),
         manifest("waits", "nobody", "echo", payload=secret, cancel="Graceful"),
     )
