@@ -51,7 +51,7 @@ def fuzz(api: Api, folder: Path, cases: int, seed: int, seconds: float) -> Fuzze
         *("run", str(DOCUMENT), f"--url=http://127.0.0.1:{api.port}", "--no-color", "--warnings=off"),
         *("--header", f"Authorization: Bearer {KEY}", f"--checks={','.join(CHECKS)}"),
         *("--phases=examples,coverage,fuzzing", f"--max-examples={cases}", f"--seed={seed}"),
-        *("--generation-deterministic", "--continue-on-failure"),
+        *("--generation-database=none", "--continue-on-failure"),
         *("--suppress-health-check=all", "--report=json", f"--report-json-path={report}"),
     ]
     before = answers(api)
