@@ -21,8 +21,8 @@ T0 = datetime.now(UTC).replace(hour=0, minute=0, second=1, microsecond=0)
 RECORDS, REPLIES = "harebell.records", "harebell.replies"
 INSERT = """
 INSERT INTO harebell.messages (
-    epoch, stream_offset, time, exchange, routing_key, correlation_id, kind, task_namespace, task_name, attempt,
-    agent_type, headers, body, raw
+    epoch, stream_offset, time, exchange, routing_key, correlation_id, kind, task_namespace, task_name,
+    attempt, agent_type, headers, body, raw
 ) VALUES (1, $1, $2, $3, '', $4, $5, 'ns', $6, 1, $7, '{}', $8, $9)
 """
 
@@ -116,7 +116,8 @@ async def test_tasks_that_were_deleted(past: ArchivedPast) -> None:
     for _ in range(4):
         page = await past.removed("ns", everything, 1, after)
         paged += [json.loads(item)["uid"] for item in page.items]
-        assert (after := page.follows) is not None or len(paged) == 4
+        after = page.follows
+        assert (after is None) == (len(paged) == 4)
     assert paged == ["u4", "u3", "u2", "u1"]
     for wanted, uids in (
         (replace(everything, agent_types=frozenset({"infra"})), ["u2"]),
