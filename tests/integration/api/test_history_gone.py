@@ -26,7 +26,8 @@ async def test_it_is_listed_again(kubeconfig: Path, namespace: str, kubectl: Kub
     restarts: list[str] = []
     cache: Cache[TaskRecord] = Cache(task_aliases)
     configuration = Configuration()
-    await config.load_kube_config(str(kubeconfig), client_configuration=configuration)
+    where = str(kubeconfig)
+    await config.load_kube_config(where, client_configuration=configuration)  # type: ignore[no-untyped-call]
     async with ApiClient(configuration) as client:
         kube = Kube(client, namespace)
         reflector = Reflector(Kind.TASKS, kube, cache, task_record, lambda _, why: restarts.append(why))
