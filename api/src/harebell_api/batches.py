@@ -43,7 +43,10 @@ class Batches:
         try:
             request = BatchEntry.model_validate(entry)
         except ValidationError as error:
-            found = [{**e, "loc": ("body", *e["loc"])} for e in error.errors(include_url=False)]
+            found = [
+                {**e, "loc": ("body", *e["loc"])}
+                for e in error.errors(include_url=False, include_input=False)
+            ]
             return Entry(problem=_within(number, validation_problem(found, "application/json")))
         try:
             async with self._room:

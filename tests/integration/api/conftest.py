@@ -67,13 +67,19 @@ def chart_api(chart_kubeconfig: Path, namespace: str, key_folder: Path) -> Itera
 
 
 @pytest.fixture(scope="module")
-def archive_url(servers: Servers) -> Iterator[str]:
-    """The reader's URL of an archive that holds nothing."""
+def archive_owner_url(servers: Servers) -> Iterator[str]:
+    """The owner's URL of an archive that holds nothing."""
     name = f"it_{uuid4().hex[:12]}"
     url = f"{servers.postgresql_url.rsplit('/', 1)[0]}/{name}"
     asyncio.run(_make(servers.postgresql_url, name, url))
-    yield re.sub("//[^@]+@", f"//harebell_reader:{_PASSWORD}@", url)
+    yield url
     asyncio.run(_execute(servers.postgresql_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="module")
+def archive_url(archive_owner_url: str) -> str:
+    """The reader's URL of that archive."""
+    return re.sub("//[^@]+@", f"//harebell_reader:{_PASSWORD}@", archive_owner_url)
 
 
 async def _make(server: str, name: str, url: str) -> None:

@@ -62,7 +62,7 @@ def test_a_suspended_task_leaves_the_queue_and_comes_back(chart_api: Api, start:
 def test_a_running_task_that_can_go_on_later_is_handed_back(chart_api: Api, start: Processes) -> None:
     start.operator()
     start.agent("hands-1", "hands")
-    dispatch(chart_api, "long", "hands", "sleep", payload={"seconds": 6}, onInterruption="Resume")
+    dispatch(chart_api, "long", "hands", "sleep", payload={"seconds": 12}, onInterruption="Resume")
     in_phase(chart_api, "long", "Running")
     until("a checkpoint", lambda: task(chart_api, "long")["checkpoint"], 60)
     assert task(chart_api, "long")["interruptionLeadsTo"] == "Resume"
