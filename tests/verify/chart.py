@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.cluster import golang
 from tests.cluster.paths import cache
-from tests.cluster.progress import set_log_folder
+from tests.cluster.progress import Problem, set_log_folder
 from tests.cluster.versions import CHART_CHECKS, KUBERNETES
 from tests.support.chart import CHART, REPOSITORY, VARIANTS, run_helm
 
@@ -132,7 +132,7 @@ def _scored(file: Path) -> list[dict[str, Any]]:
     try:
         report: list[dict[str, Any]] = json.loads(done.stdout)
     except ValueError as error:
-        raise RuntimeError(f"kube-score said no JSON: {done.stderr.strip()}") from error
+        raise Problem(f"kube-score said no JSON: {done.stderr.strip()}") from error
     return report
 
 
@@ -144,7 +144,7 @@ def _rendered() -> dict[str, Path]:
     def render(name: str) -> tuple[str, Path]:
         done = run_helm("template", "bell", str(CHART), "--namespace", "agents", values=VARIANTS[name])
         if done.returncode:
-            raise RuntimeError(f"{name}: {done.stderr.strip()}")
+            raise Problem(f"{name}: {done.stderr.strip()}")
         file = folder / f"{name}.yaml"
         file.write_text(done.stdout)
         return name, file
