@@ -10,9 +10,7 @@ from tests.support.chart import (
     CHART,
     DIGEST,
     REPOSITORY,
-    VARIANTS,
     containers,
-    every_variant,
     render,
     run_helm,
 )
@@ -20,12 +18,6 @@ from tests.support.chart import (
 from harebell_archive.settings import Settings as ArchiveSettings
 from harebell_archive.settings import SettingsError as ArchiveSettingsError
 from harebell_operator.settings import Settings as OperatorSettings
-
-
-@every_variant
-def test_lint(variant: str) -> None:
-    done = run_helm("lint", "--strict", str(CHART), values=VARIANTS[variant])
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tests.cluster import images, way
 from tests.cluster.docker import Docker
 from tests.cluster.images import PRODUCTS, Product
 from tests.cluster.lock import exclusive
-from tests.cluster.paths import REPOSITORY, work_folder
+from tests.cluster.paths import REPOSITORY, cache
 from tests.cluster.progress import step
 from tests.support.environments import environment
 
@@ -54,7 +54,7 @@ def _write(docker: Docker, product: Product, tag: str, folder: Path) -> Path:
 
 def digest(docker: Docker, image: str) -> str:
     """Return the digest of what an image holds."""
-    with tempfile.TemporaryDirectory(dir=work_folder()) as work:
+    with tempfile.TemporaryDirectory(dir=cache()) as work:
         saved = Path(work) / "image.tar"
         docker.run("save", "--output", saved, image)
         return content_digest(saved)

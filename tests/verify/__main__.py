@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.cluster.progress import Problem
+
 from . import chart
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +90,10 @@ def main() -> int:
     failed = 0
     for name, check in CHECKS.items():
         begun = time.monotonic()
-        problem = check()
+        try:
+            problem = check()
+        except Problem as error:
+            problem = str(error)
         print(f"{'FAIL' if problem else 'ok':4}  {name}  ({time.monotonic() - begun:.1f} s)", flush=True)
         if problem:
             failed += 1

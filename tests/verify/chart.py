@@ -6,6 +6,7 @@ import re
 import subprocess
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from tests.cluster import golang
 from tests.cluster.paths import cache
-from tests.cluster.progress import set_log_folder
+from tests.cluster.progress import Problem, set_log_folder
 from tests.cluster.versions import CHART_CHECKS, KUBERNETES
 from tests.support.chart import CHART, REPOSITORY, VARIANTS, run_helm
 
@@ -68,17 +69,21 @@ def lint() -> str | None:
         done = run_helm("lint", "--strict", str(CHART), values=VARIANTS[name])
         return f"{name}: {done.stdout}{done.stderr}" if done.returncode else ""
 
-    return _problems(problem, VARIANTS)
+    with ThreadPoolExecutor(2) as workers:
+        return "\n".join(told for told in workers.map(problem, VARIANTS) if told) or None
 
 
 def conforms() -> str | None:
     """What is rendered, and the examples, against Kubernetes' schemas and our definitions."""
-    folder = schemas.ensure()
-    command = [
-        str(golang.tool("kubeconform")), "-summary", "-strict", "-skip", ",".join(FOREIGN),
-        "-schema-location", f"{folder}/{schemas.LOCATION}",
+    return conform([*_rendered().values(), EXAMPLES])
+
+
+def conform(files: Sequence[Path]) -> str | None:
+    """Check manifests, or folders of them, and return what is wrong."""
+    command: list[str | Path] = [
+        golang.tool("kubeconform"), "-summary", "-strict", "-skip", ",".join(FOREIGN),
+        "-schema-location", f"{schemas.ensure()}/{schemas.LOCATION}",
     ]  # fmt: skip
-    files = [*map(str, _rendered().values()), str(EXAMPLES)]
     done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip() if done.returncode else None
 
@@ -88,7 +93,7 @@ def score() -> str | None:
     found: set[Finding] = set()
     for name, file in _rendered().items():
         if name not in UNSCORED:
-            found |= findings(_scored(file))
+            found |= findings(scored(file))
     return judged(found, waivers(WAIVERS.read_text()))
 
 
@@ -121,7 +126,8 @@ def judged(found: set[Finding], waived: list[Waiver]) -> str | None:
     return "\n".join(lines) or None
 
 
-def _scored(file: Path) -> list[dict[str, Any]]:
+def scored(file: Path) -> list[dict[str, Any]]:
+    """Return what kube-score says of a file. :raises Problem: nothing that can be read."""
     version = ".".join(KUBERNETES.split(".")[:2])
     command = [str(golang.tool("kube-score")), "score", "--output-format", "json"]
     command += ["--kubernetes-version", f"v{version}"]
@@ -132,7 +138,7 @@ def _scored(file: Path) -> list[dict[str, Any]]:
     try:
         report: list[dict[str, Any]] = json.loads(done.stdout)
     except ValueError as error:
-        raise RuntimeError(f"kube-score said no JSON: {done.stderr.strip()}") from error
+        raise Problem(f"kube-score said no JSON: {done.stderr.strip()}") from error
     return report
 
 
@@ -144,7 +150,7 @@ def _rendered() -> dict[str, Path]:
     def render(name: str) -> tuple[str, Path]:
         done = run_helm("template", "bell", str(CHART), "--namespace", "agents", values=VARIANTS[name])
         if done.returncode:
-            raise RuntimeError(f"{name}: {done.stderr.strip()}")
+            raise Problem(f"{name}: {done.stderr.strip()}")
         file = folder / f"{name}.yaml"
         file.write_text(done.stdout)
         return name, file
@@ -156,8 +162,3 @@ def _rendered() -> dict[str, Path]:
 @functools.cache
 def _folder() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory()
-
-
-def _problems(check: Any, names: Any) -> str | None:
-    with ThreadPoolExecutor(2) as workers:
-        return "\n".join(problem for problem in workers.map(check, names) if problem) or None
