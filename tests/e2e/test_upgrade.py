@@ -44,10 +44,13 @@ class Upgrade:
 
 def secrets(kubectl: Kubectl) -> dict[str, dict[str, str]]:
     """What is secret, by the Secret's name; a new chart renews nothing of it."""
-    kept = ("password", "keys", "erlang-cookie", "ca.key", "tls.key")
+    kept = ("password", "erlang-cookie", "ca.key", "tls.key", "key")
     return {
         secret["metadata"]["name"]: {
-            key: base64.b64decode(value).decode() for key, value in secret["data"].items() if key in kept
+            key: base64.b64decode(value).decode()
+            for key, value in secret["data"].items()
+            # Of the API's keys, each has an entry.
+            if key in kept or secret["metadata"]["name"].endswith("-api-keys")
         }
         for secret in kubectl.items("secrets", "-l", "app.kubernetes.io/instance=hb")
     }

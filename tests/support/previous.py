@@ -8,8 +8,8 @@ from pathlib import Path
 
 from .chart import REPOSITORY
 
-COMMIT = "9c117eb05866a902088500b058dbd1cbc71d8150"
-"""Before the chart had NetworkPolicies. Commits much older declared queues otherwise, and cannot upgrade."""
+COMMIT = "e4ea1b15d523df3626d942986f3b1b9b3635cf91"
+"""Before the chart had NetworkPolicies. Earlier ones had other API keys, and are replaced, not upgraded."""
 
 
 class NoPreviousVersionError(AssertionError):
