@@ -214,7 +214,8 @@ def test_no_pod_mounts_the_first_key() -> None:
 def test_kubernetes_tokens_take_a_right_of_the_whole_cluster_and_only_where_they_are_wanted() -> None:
     tokens = {"enabled": True, "audience": "bell"}
     resources = render({"api": {"kubernetesTokens": tokens}})
-    assert not of_kind(resources, "ClusterRole")
+    assert of_kind(resources, "ClusterRole") == of_kind(render(), "ClusterRole")  # those of people
+    assert not of_kind(render(), "ClusterRoleBinding")
     (binding,) = of_kind(resources, "ClusterRoleBinding").values()
     assert binding["roleRef"]["name"] == "system:auth-delegator"
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "bell-harebell", "namespace": "agents"}]

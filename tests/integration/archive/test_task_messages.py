@@ -155,7 +155,7 @@ async def test_what_happened_is_told(
         assert private not in everything
     assert await database.rows("SELECT 1 FROM harebell.messages WHERE body::text LIKE $1", f"%{SECRET}%")
     forgeries = await database.rows("SELECT kind FROM harebell.messages WHERE task_name = 'forged'")
-    assert [row["kind"] for row in forgeries] == ["Removed"]
+    assert {row["kind"] for row in forgeries} == {"Removed"}  # the operator has buried it, too
     assert api.http.get(f"{PATH}/forged").status_code == 404
     assert api.http.get("/api/v1/status/forged").status_code == 404
     await only_reads(database)
