@@ -85,7 +85,6 @@ class ScriptedAgent:
         # An earlier process of the same agent may be told to stop something first.
         while not isinstance(welcome := await self.command(), Welcome):
             pass
-        self.work_queues = welcome.work_queues
         self.superseded = welcome.superseded
 
     async def command(self, seconds: float = 30) -> Command:
@@ -145,10 +144,11 @@ async def scripted_agent(amqp_url: str, name: str, agent_type: str) -> AsyncIter
 
         async def receive(message: AbstractIncomingMessage) -> None:
             command = decode_command(message.body)
-            if isinstance(command, WorkQueues):
+            # In the order in which they come: whoever waits for the Welcome may read it after the next.
+            if isinstance(command, Welcome | WorkQueues):
                 agent.work_queues = command.work_queues
                 agent.requeued.set()
-            else:
+            if not isinstance(command, WorkQueues):
                 agent.commands.put_nowait(command)
 
         await queues[agent_queue_name(agent_type, name)].consume(receive, no_ack=True)
