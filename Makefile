@@ -55,8 +55,9 @@ verify: venv ## regenerate, lint, types, import rules: fails on any difference
 # ---- tests -----------------------------------------------------------------------------------------------
 
 PYTEST := $(BIN)/python -m pytest
-# Of pytest. Integration tests wait more than they compute; tests that take a server away come afterwards.
+# Of pytest. Integration tests wait more than they compute; those that take a server away come afterwards.
 WORKERS ?= 2
+INTEGRATION_WORKERS ?= 3
 
 .PHONY: test
 test: unit chart integration e2e ## everything, from whatever state the machine is in
@@ -75,7 +76,7 @@ chart: cluster ## the chart as rendered
 
 .PHONY: integration
 integration: cluster ## each component against the real API server, RabbitMQ and PostgreSQL
-	$(PYTEST) tests/integration -m "not chaos and not alone" -n $(WORKERS) --dist loadfile
+	$(PYTEST) tests/integration -m "not chaos and not alone" -n $(INTEGRATION_WORKERS) --dist loadfile
 	$(PYTEST) tests/integration -m "alone and not chaos"
 
 .PHONY: e2e

@@ -30,6 +30,7 @@ from harebell_bus.envelopes import (
     Succeeded,
     Welcome,
     Work,
+    WorkQueues,
 )
 from harebell_bus.errors import UnroutableError
 from harebell_bus.publisher import Publisher
@@ -52,6 +53,7 @@ class ScriptedAgent:
     commands: "asyncio.Queue[Command]" = field(default_factory=asyncio.Queue)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     work_queues: tuple[str, ...] = ()
+    requeued: asyncio.Event = field(default_factory=asyncio.Event)
     superseded: tuple[Newest, ...] = ()
 
     async def heartbeat(
@@ -83,7 +85,6 @@ class ScriptedAgent:
         # An earlier process of the same agent may be told to stop something first.
         while not isinstance(welcome := await self.command(), Welcome):
             pass
-        self.work_queues = welcome.work_queues
         self.superseded = welcome.superseded
 
     async def command(self, seconds: float = 30) -> Command:
@@ -96,8 +97,22 @@ class ScriptedAgent:
     async def take(self, seconds: float = 30) -> tuple[Work, AbstractIncomingMessage]:
         """Claim the next work message. Its lanes stay open, or the message would go back."""
         async with asyncio.timeout(seconds):
-            message = await Lanes(self.connection, self.work_queues).claim()
+            while (message := await self._claim()) is None:
+                pass
         return decode_work(message.body), message
+
+    async def _claim(self) -> AbstractIncomingMessage | None:
+        """Return the next message, or None once work comes from other queues."""
+        self.requeued.clear()
+        claiming = asyncio.ensure_future(Lanes(self.connection, self.work_queues).claim())
+        told = asyncio.ensure_future(self.requeued.wait())
+        try:
+            await asyncio.wait({claiming, told}, return_when=asyncio.FIRST_COMPLETED)
+            return claiming.result() if claiming.done() else None
+        finally:
+            for future in (claiming, told):
+                future.cancel()
+            await asyncio.gather(claiming, told, return_exceptions=True)
 
     async def say(
         self, kind: type[Started | Progressed | Succeeded | Failed], work: Work, **more: Any
@@ -128,7 +143,13 @@ async def scripted_agent(amqp_url: str, name: str, agent_type: str) -> AsyncIter
         queues = await eventually(f"the queue of {name}", declared)
 
         async def receive(message: AbstractIncomingMessage) -> None:
-            agent.commands.put_nowait(decode_command(message.body))
+            command = decode_command(message.body)
+            # In the order in which they come: whoever waits for the Welcome may read it after the next.
+            if isinstance(command, Welcome | WorkQueues):
+                agent.work_queues = command.work_queues
+                agent.requeued.set()
+            if not isinstance(command, WorkQueues):
+                agent.commands.put_nowait(command)
 
         await queues[agent_queue_name(agent_type, name)].consume(receive, no_ack=True)
         yield agent
