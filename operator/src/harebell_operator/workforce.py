@@ -75,14 +75,21 @@ class Workforce:
         if offline == "Left" and now - entry.last_seen < FORGOT_GRACE:
             # It said goodbye after it had handed back what it did; that comes by another queue.
             return Sighting.UNKNOWN
-        if offline is not None:
-            return Sighting.GONE
+        came_back = entry.heartbeat and entry.heartbeat.agent.instance != task.status.agent_instance
+        if offline is not None or came_back:
+            return Sighting.GONE if self._heard_out(now) else Sighting.UNKNOWN
         if entry.heartbeat is None:
             return Sighting.UNKNOWN
-        if entry.heartbeat.agent.instance != task.status.agent_instance:
-            return Sighting.GONE
         since = entry.missing_since.get(task.uid)
         return Sighting.FORGOT if since is not None and now - since >= FORGOT_GRACE else Sighting.WORKING
+
+    def _heard_out(self, now: datetime) -> bool:
+        """Whether the last words of an agent that is gone have had time to arrive.
+
+        While nobody listened they were kept, and its Pod, or its next process, is seen before they are heard.
+        """
+        since = self._broker.hearing_since
+        return since is not None and now - since >= FORGOT_GRACE
 
     def supply(self, agent_type: str) -> Supply:
         """Count the agents of a type that can be reached, and those of them with room for work or paused."""
