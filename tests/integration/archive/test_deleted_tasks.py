@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from tests.support.api import AUTH, KEY, Api, running
 from tests.support.feed import Model
+from tests.support.keys import record, write
 from tests.support.kubectl import Kubectl
 from tests.support.release import manifest
 from tests.support.tasks import statuses
@@ -32,7 +33,7 @@ def reader_url(url: str) -> str:
 @pytest.fixture
 def api(kubeconfig: Path, namespace: str, tmp_path: Path, database: Archive) -> Iterator[Api]:
     keys = tmp_path / "keys"
-    keys.write_text(f"integration:{KEY}\n")
+    write(keys, record(KEY))
     with running(kubeconfig, namespace, keys, HAREBELL_ARCHIVE_URL=reader_url(database.url)) as api:
         yield api
 
@@ -100,7 +101,7 @@ async def test_streams_go_on_over_deletions_and_restarts(
     """What was deleted while no API ran is told out of the archive, to who follows many Tasks, or one."""
     password, keys = tmp_path / "password", tmp_path / "keys"
     password.write_text(PASSWORD)
-    keys.write_text(f"integration:{KEY}\n")
+    write(keys, record(KEY))
     archivers.processes.operator()
     archivers.start(HAREBELL_READER_PASSWORD_FILE=str(password))
     names = ("stream-a", "stream-b", "stream-c")
@@ -145,7 +146,7 @@ def test_without_the_archive_what_is_in_the_cluster_is_served(
     kubeconfig: Path, namespace: str, tmp_path: Path, database: Archive, kubectl: Kubectl
 ) -> None:
     keys = tmp_path / "keys"
-    keys.write_text(f"integration:{KEY}\n")
+    write(keys, record(KEY))
     kubectl.apply(manifest("still-here", "nobody", "echo"))
     nowhere = f"postgresql://harebell_reader:x@127.0.0.1:9/{urlsplit(database.url).path[1:]}"
     with running(kubeconfig, namespace, keys, HAREBELL_ARCHIVE_URL=nowhere) as api:

@@ -11,6 +11,7 @@ import aio_pika
 import asyncpg
 import pytest
 from tests.support.api import KEY, Api, running
+from tests.support.keys import record, write
 from tests.support.kubectl import Kubectl
 from tests.support.openapi import validate_answer
 from tests.support.release import manifest
@@ -35,7 +36,7 @@ def reader_url(url: str) -> str:
 @pytest.fixture
 def api(kubeconfig: Path, namespace: str, tmp_path: Path, database: Archive) -> Iterator[Api]:
     keys = tmp_path / "keys"
-    keys.write_text(f"integration:{KEY}\n")
+    write(keys, record(KEY))
     with running(kubeconfig, namespace, keys, HAREBELL_ARCHIVE_URL=reader_url(database.url)) as api:
         yield api
 
@@ -185,7 +186,7 @@ def test_while_the_archive_is_away(
     kubeconfig: Path, namespace: str, tmp_path: Path, kubectl: Kubectl
 ) -> None:
     keys = tmp_path / "keys"
-    keys.write_text(f"integration:{KEY}\n")
+    write(keys, record(KEY))
     kubectl.apply(manifest("here", "nobody", "echo"))
     nowhere = "postgresql://harebell_reader:x@127.0.0.1:9/none"
     with running(kubeconfig, namespace, keys, HAREBELL_ARCHIVE_URL=nowhere) as api:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.api import KEY, Api, running
+from tests.support.keys import record, write
 from tests.support.kubectl import Kubectl
 from tests.support.processes import Processes
 from tests.support.release import manifest
@@ -18,7 +19,7 @@ KIND = "once"
 @pytest.fixture
 def api(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Api]:
     file = tmp_path / "keys"
-    file.write_text(f"integration:{KEY}\n")
+    write(file, record(KEY))
     with running(kubeconfig, namespace, file) as api:
         yield api
 

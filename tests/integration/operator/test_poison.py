@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.support.api import KEY, Api
 from tests.support.api import running as running_api
+from tests.support.keys import record, write
 from tests.support.kubectl import Kubectl
 from tests.support.processes import Processes, free_port
 from tests.support.release import manifest
@@ -44,7 +45,7 @@ async def test_a_deadly_task_is_dead_lettered_after_1_and_n_attempts_and_can_be_
     start: Processes, kubectl: Kubectl, vhost: Vhost, kubeconfig: Path, tmp_path: Path
 ) -> None:
     port, cure, keys = free_port(), tmp_path / "cure", tmp_path / "keys"
-    keys.write_text(f"test:{KEY}\n")
+    write(keys, record(KEY))
     operator = start.operator(HAREBELL_PORT=str(port), **UNHEARD)
     with start.supervised("victim", "deadly", **FRAGILE) as victim:
         poison = manifest("poison", "deadly", "deadly", payload={"cure": str(cure)}, retryPolicy=retries(2))
@@ -88,7 +89,7 @@ def test_dead_letters_are_done_again_by_label(
     start: Processes, kubectl: Kubectl, kubeconfig: Path, tmp_path: Path
 ) -> None:
     cure, keys = tmp_path / "cure", tmp_path / "keys"
-    keys.write_text(f"test:{KEY}\n")
+    write(keys, record(KEY))
     start.operator()
     start.agent("nurse", "sick", **FRAGILE)
     names = [f"sick-{n}" for n in range(3)]
