@@ -4,6 +4,7 @@ On every route, the WebSocket and the event stream.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ OPERATIONS = {
 }
 NAMED = [operation for operation, (_, path) in OPERATIONS.items() if NAME in path]
 LISTS = [operation for operation in OPERATIONS if operation.startswith("list")]
+TRIED: Counter[str] = Counter()
+"""Requests, by what became of them."""
 SOCKETS = ("/ws", f"/ws?task_id={NAME}", f"/ws/{NAME}", "/ws?agent_type=text")
 
 
@@ -81,6 +84,8 @@ def ask(api: Api, shown: str, operation: str, **query: str) -> httpx2.Response:
 
 
 def kind(answer: httpx2.Response) -> tuple[int, str]:
+    """Return how a request was refused."""
+    TRIED["refused" if answer.status_code >= 400 else "let in"] += 1
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     return answer.status_code, answer.json()["type"].rpartition("/")[2]
 
@@ -171,3 +176,8 @@ async def test_a_websocket_of_another_type(seeded: Api, path: str) -> None:
             assert (socket.close_code, socket.close_reason) == (4404, f"there is no Task {NAME}")
         else:
             assert json.loads(await socket.recv())["type"] == "synced"
+
+
+def test_nobody_did_what_they_may_not() -> None:
+    print(f"{TRIED.total()} requests with a key that is not enough, {TRIED['let in']} bypasses")
+    assert not TRIED["let in"]

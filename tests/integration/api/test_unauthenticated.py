@@ -1,6 +1,7 @@
 """Whoever has no valid key gets 401 and nothing else, whatever the path, the method and the way."""
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import httpx2
@@ -47,6 +48,8 @@ PATHS = sorted(
         ("GET", "/healthz/../api/v1/tasks"),
     }
 )
+TRIED: Counter[str] = Counter()
+"""Requests and handshakes, by what became of them."""
 SOCKETS = ("/ws?task_id=unknown", "/ws/unknown", "/ws", "/nothing")
 
 
@@ -60,6 +63,7 @@ def test_requests(api: Api, wrong: str) -> None:
                 content=body if method in ("POST", "PATCH", "PUT") else None,
                 headers={"Content-Type": "application/json", **CREDENTIALS[wrong]},
             )
+            TRIED["refused" if answer.status_code >= 400 else "let in"] += 1
             found = (answer.status_code, answer.headers.get("content-type"))
             assert found == (401, "application/problem+json"), (method, path)
             assert answer.json()["type"].endswith("/unauthenticated")
@@ -90,6 +94,7 @@ async def test_handshakes(api: Api, wrong: str) -> None:
     for path in SOCKETS:
         with pytest.raises(InvalidStatus) as refused:
             await connect(root + path, additional_headers=CREDENTIALS[wrong], proxy=None)
+        TRIED["refused"] += 1
         assert refused.value.response.status_code == 401, path
         assert refused.value.response.headers["content-type"] == "application/problem+json"
 
@@ -101,3 +106,8 @@ async def test_subprotocols(api: Api, protocols: list[Any]) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"{api.ws}?task_id=unknown", subprotocols=protocols, proxy=None)
     assert refused.value.response.status_code == 401
+
+
+def test_nobody_was_let_in() -> None:
+    print(f"{TRIED.total()} requests and handshakes without a good key, {TRIED['let in']} bypasses")
+    assert not TRIED["let in"]
