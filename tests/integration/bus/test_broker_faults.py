@@ -80,10 +80,22 @@ async def until_confirmed(publisher: Publisher, message_id: str) -> int:
     raise AssertionError(f"{message_id} was never confirmed")
 
 
+async def connected(url: str) -> AbstractConnection:
+    """Connect; for a moment the Service still leads to a node that is gone."""
+
+    async def made() -> AbstractConnection | None:
+        try:
+            return await aio_pika.connect(url)
+        except aio_pika.exceptions.AMQPConnectionError:
+            return None
+
+    return await eventually("a connection", made, 60)
+
+
 async def drained(url: str, at_least: set[str]) -> Counter[str]:
     """Take everything out of the work queue, and return how often each id was there."""
     found: Counter[str] = Counter()
-    async with await aio_pika.connect(url) as connection:
+    async with await connected(url) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=200)
 
