@@ -41,7 +41,7 @@ def _audit() -> int:
     outcomes = {outcome for outcome, _ in ended}
     worst = next(o for o in (Outcome.VULNERABLE, Outcome.UNKNOWN, Outcome.CLEAN) if o in outcomes)
     if worst is Outcome.UNKNOWN:
-        print("Not audited: run this where PyPI's advisories (pypi.org/pypi/NAME/VERSION/json) can be had.")
+        print("Not audited: run this where PyPI's advisories can be had.")
     return worst
 
 

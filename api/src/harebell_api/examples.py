@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from .conditional import etag
 from .feed.cursor import OneTask, digest
 from .feed.message import of_task
+from .models.dispatch import DEPLOY
 from .problems import FieldError, Problem, ProblemType
 from .records import agent_document, announcement_document, task_document, task_record
 from .samples import AGENT, ANNOUNCEMENT, FAILED, MESSAGE, WAITING
@@ -88,16 +89,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Example]]] = {
             ),
             202,
             {"idempotency-key": "order-17"},
-            {
-                "agentType": "infra",
-                "action": "deploy",
-                "priority": "high",
-                "name": "deploy-web-42",
-                "labels": {"team": "web"},
-                "retryPolicy": {"maxRetries": 1},
-                "activeDeadlineSeconds": 600,
-                "dependsOn": [{"name": "build-web-42"}],
-            },
+            DEPLOY,
         ),
     },
     "dispatchTasks": {

@@ -1,6 +1,7 @@
 """An archiver as a process of this machine, a virtual host with the history in it, and an empty database."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import aio_pika
 import asyncpg
 import pytest
 from aio_pika.abc import AbstractConnection
+from tests.support.api import KEY, Api, running
+from tests.support.keys import record, write
 from tests.support.processes import Process, Processes, free_port, processes
 from tests.support.servers import Servers, Vhost
 from tests.support.waiting import eventually
@@ -25,6 +28,8 @@ from harebell_bus.publisher import Publisher
 from harebell_bus.topology import base_topology, lane_topology
 
 AGENT_TYPE = "text"
+PASSWORD = "only-for-reading-0123456789"
+"""Of who may read what became of Tasks."""
 LANE = lane_of("high", Tier.DISK)
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a database that is just being killed or started gives for an answer."""
@@ -129,6 +134,20 @@ def archivers(
     """Starts archivers, which end with the test."""
     with processes(tmp_path, vhost.operator_url, vhost.agent_url, namespace, kubeconfig) as starter:
         yield Archivers(starter, archiver_url, database.url, {})
+
+
+def reader_url(url: str) -> str:
+    """Return the URL for who may read what became of Tasks."""
+    return re.sub("//[^@]+@", f"//harebell_reader:{PASSWORD}@", url)
+
+
+@pytest.fixture
+def api(kubeconfig: Path, namespace: str, tmp_path: Path, database: Archive) -> Iterator[Api]:
+    """An API that reads the archive."""
+    keys = tmp_path / "keys"
+    write(keys, record(KEY))
+    with running(kubeconfig, namespace, keys, HAREBELL_ARCHIVE_URL=reader_url(database.url)) as api:
+        yield api
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -20,22 +19,9 @@ from tests.support.tasks import statuses
 from tests.support.waiting import eventually, until
 from websockets.asyncio.client import connect
 
-from .conftest import Archive, Archivers
+from .conftest import PASSWORD, Archive, Archivers, reader_url
 
 KIND = "gone"
-PASSWORD = "only-for-reading-0123456789"
-
-
-def reader_url(url: str) -> str:
-    return re.sub("//[^@]+@", f"//harebell_reader:{PASSWORD}@", url)
-
-
-@pytest.fixture
-def api(kubeconfig: Path, namespace: str, tmp_path: Path, database: Archive) -> Iterator[Api]:
-    keys = tmp_path / "keys"
-    write(keys, record(KEY))
-    with running(kubeconfig, namespace, keys, HAREBELL_ARCHIVE_URL=reader_url(database.url)) as api:
-        yield api
 
 
 def from_archive(api: Api, task_id: str) -> dict[str, Any]:

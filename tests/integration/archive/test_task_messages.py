@@ -1,8 +1,6 @@
 """What happened to Tasks, asked of the API, out of the archive that the archiver fills."""
 
 import json
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,24 +19,11 @@ from tests.support.waiting import until
 
 from harebell_bus.topology import REPLIES_EXCHANGE
 
-from .conftest import Archive, Archivers
+from .conftest import PASSWORD, Archive, Archivers, reader_url
 
 KIND = "told"
-PASSWORD = "only-for-reading-0123456789"
 SECRET = "a-secret-of-the-payload"
 PATH = "/api/v1/history"
-
-
-def reader_url(url: str) -> str:
-    return re.sub("//[^@]+@", f"//harebell_reader:{PASSWORD}@", url)
-
-
-@pytest.fixture
-def api(kubeconfig: Path, namespace: str, tmp_path: Path, database: Archive) -> Iterator[Api]:
-    keys = tmp_path / "keys"
-    write(keys, record(KEY))
-    with running(kubeconfig, namespace, keys, HAREBELL_ARCHIVE_URL=reader_url(database.url)) as api:
-        yield api
 
 
 def pages(api: Api, path: str, template: str, **query: Any) -> list[dict[str, Any]]:

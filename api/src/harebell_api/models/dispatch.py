@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
 from harebell_api.shallow import depth_of
@@ -19,6 +20,19 @@ PREFIX_PATTERN = r"^[a-z0-9]([-.a-z0-9]*)$"
 
 _STRICT = ConfigDict(extra="forbid", json_schema_extra={})
 """For requests: a misspelt member is an error, not a default."""
+
+
+DEPLOY: Final[JsonDict] = {
+    "agentType": "infra",
+    "action": "deploy",
+    "priority": "high",
+    "name": "deploy-web-42",
+    "labels": {"team": "web"},
+    "retryPolicy": {"maxRetries": 1},
+    "activeDeadlineSeconds": 600,
+    "dependsOn": [{"name": "build-web-42"}],
+}
+"""An example."""
 
 
 class BackoffRequest(Backoff):
@@ -51,16 +65,7 @@ class DispatchRequest(TaskSpec):
         json_schema_extra={
             "examples": [
                 {"agentType": "text", "action": "summarize", "payload": {"url": "https://example.org/a.txt"}},
-                {
-                    "agentType": "infra",
-                    "action": "deploy",
-                    "priority": "high",
-                    "name": "deploy-web-42",
-                    "labels": {"team": "web"},
-                    "retryPolicy": {"maxRetries": 1},
-                    "activeDeadlineSeconds": 600,
-                    "dependsOn": [{"name": "build-web-42"}],
-                },
+                DEPLOY,
             ]
         },
     )
