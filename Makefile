@@ -58,6 +58,8 @@ PYTEST := $(BIN)/python -m pytest
 # Of pytest. Integration tests wait more than they compute; those that take a server away come afterwards.
 WORKERS ?= 2
 INTEGRATION_WORKERS ?= 3
+# Each installs a release of its own.
+E2E_WORKERS ?= 2
 
 .PHONY: test
 test: unit chart integration e2e ## everything, from whatever state the machine is in
@@ -81,7 +83,8 @@ integration: cluster ## each component against the real API server, RabbitMQ and
 
 .PHONY: e2e
 e2e: images ## the installed chart: real pods, helm, ingress
-	$(PYTEST) tests/e2e
+	$(PYTEST) tests/e2e -m "not alone" -n $(E2E_WORKERS) --dist loadfile
+	$(PYTEST) tests/e2e -m alone
 
 .PHONY: bench
 bench: cluster ## Tasks from created to done, compared with Jobs, bare writes and Celery; ARGS="--help"

@@ -10,7 +10,9 @@ from tests.support.kubectl import Kubectl
 from tests.support.release import FAST, Release, installed
 
 ROOT = Path(__file__).parents[2]
-NAMESPACE = os.environ.get("HAREBELL_E2E_NAMESPACE", "harebell-e2e")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+NAMESPACE = f"{os.environ.get('HAREBELL_E2E_NAMESPACE', 'harebell-e2e')}-{WORKER}"
+"""Each worker has a release of its own, since tests take Pods of it away."""
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,8 @@ def test_two_releases_upgrade_and_uninstall(
         # Its Pods show certificates to the broker, those of an agent type that comes later too.
         "--set", "rabbitmq.embedded.tls.requireClientCertificate=true",
     )  # fmt: skip
-    with installed(cluster, images, "hb", "harebell-e2e-2", *small) as second:
+    namespace = f"{release.kubectl.namespace}-second"
+    with installed(cluster, images, "hb", namespace, *small) as second:
         # Each does its own Tasks, and its agents take none of the other's.
         for each in (release, second):
             each.kubectl.apply(manifest("mine", payload={"of": each.kubectl.namespace}))
@@ -51,7 +52,7 @@ def test_two_releases_upgrade_and_uninstall(
             "--set",
             f"{policies}.deadLetters.retentionDays=30",
         )
-        upgraded = install(cluster, images, "hb", "harebell-e2e-2", *small, *more, *limits)
+        upgraded = install(cluster, images, "hb", namespace, *small, *more, *limits)
         assert upgraded.api_key == second.api_key
         upgraded.kubectl.apply(manifest("after-upgrade"), manifest("of-the-new-type", "later"))
         for name in ("after-upgrade", "of-the-new-type"):
@@ -61,8 +62,8 @@ def test_two_releases_upgrade_and_uninstall(
         assert effective[DEAD_LETTERS_QUEUE] == {"message-ttl": 30 * DAY_MS}
 
         begun = time.monotonic()
-        helm(cluster, "uninstall", "hb", "-n", "harebell-e2e-2")
-        second.kubectl("delete", "namespace", "harebell-e2e-2", "--timeout=60s")
+        helm(cluster, "uninstall", "hb", "-n", namespace)
+        second.kubectl("delete", "namespace", namespace, "--timeout=60s")
         took = time.monotonic() - begun
         print(f"uninstall and namespace deletion took {took:.0f} s")
         assert took < 60

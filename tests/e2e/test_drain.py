@@ -15,7 +15,7 @@ USUAL = 2
 LONG, SHORT = 20, 1
 """Seconds; the first is more than an evicted agent may take to finish, the second less."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 def scale(release: Release, replicas: int) -> None:

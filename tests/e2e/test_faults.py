@@ -7,6 +7,8 @@ from tests.support.kubectl import CommandFailed, Kubectl
 from tests.support.release import Release, manifest
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.alone
+
 
 def _all_succeed(release: Release, names: list[str], seconds: float) -> list[int]:
     """Wait until every Task has succeeded and return their attempts."""

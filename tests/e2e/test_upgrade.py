@@ -25,7 +25,7 @@ CHANGED = ("--set", "rabbitmq.embedded.policies.heartbeats.ttlSeconds=170")
 LONG = 90
 """Seconds, longer than the agents may drain: it is handed back to the next version, and goes on there."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @dataclass
