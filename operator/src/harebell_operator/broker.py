@@ -52,6 +52,8 @@ class Broker:
         self.publisher = Publisher()
         self._declared: set[str] = set()
         """Names of work queues."""
+        self._declaring: dict[str, asyncio.Task[None]] = {}
+        """By the queue's name, so that many Tasks that need one at once have it declared once."""
         self._waiting: dict[str, tuple[int, float]] = {}
         """How many messages, and when they were counted, by the queue's name."""
         self._connection: AbstractConnection | None = None
@@ -102,11 +104,22 @@ class Broker:
         :raises BusError: it cannot be declared now.
         """
         name = work_queue_name(agent_type, lane)
-        if name not in self._declared:
-            # A channel of its own: a refused declaration closes the channel.
-            async with self._channel(f"{name} was not declared") as channel:
-                await declare(channel, lane_topology(agent_type, lane))
-            self._declared.add(name)
+        if name in self._declared:
+            return
+        declaring = self._declaring.get(name)
+        if declaring is None:
+            declaring = self._declaring[name] = asyncio.create_task(
+                self._declare_lane(name, agent_type, lane)
+            )
+            declaring.add_done_callback(lambda _: self._declaring.pop(name))
+        # Somebody else may wait for it too.
+        await asyncio.shield(declaring)
+
+    async def _declare_lane(self, name: str, agent_type: str, lane: Lane) -> None:
+        # A channel of its own: a refused declaration closes the channel.
+        async with self._channel(f"{name} was not declared") as channel:
+            await declare(channel, lane_topology(agent_type, lane))
+        self._declared.add(name)
 
     def forget_lane(self, agent_type: str, lane: Lane) -> None:
         """Have the queue declared again before the next message to it."""
