@@ -2,6 +2,10 @@
 
 import sys
 
-from .main import main
+from .lean import without_synchronous_client
+
+without_synchronous_client()
+
+from .main import main  # noqa: E402 - imports the Kubernetes client
 
 sys.exit(main())

@@ -53,7 +53,8 @@ class Broker:
         self._declared: set[str] = set()
         """Names of work queues."""
         self._declaring: dict[str, asyncio.Task[None]] = {}
-        """By the queue's name, so that many Tasks that need one at once have it declared once."""
+        """By the queue's name, so that many Tasks that need one at once have it declared once. Of two that
+        declare a classic queue at the same moment, RabbitMQ answers NOT_FOUND to one."""
         self._waiting: dict[str, tuple[int, float]] = {}
         """How many messages, and when they were counted, by the queue's name."""
         self._connection: AbstractConnection | None = None
