@@ -43,6 +43,28 @@ def test_a_mistake_in_a_resource_of_ours_is_found(tmp_path: Path) -> None:
     assert "priority" in problem
 
 
+@pytest.mark.parametrize(
+    ("version", "kind", "spec"),
+    [
+        ("gateway.networking.k8s.io/v1", "HTTPRoute", {"hostnames": ["a"], "rule": []}),
+        ("monitoring.coreos.com/v1", "PodMonitor", {"selector": {}, "podMetricsEndpoints": [{"ports": "x"}]}),
+        (
+            "monitoring.coreos.com/v1",
+            "PrometheusRule",
+            {"groups": [{"name": "a", "rules": [{"alert": "A"}]}]},
+        ),
+        ("keda.sh/v1alpha1", "ScaledObject", {"scaleTargetRef": {"name": "a"}, "triggers": [{"type": 1}]}),
+    ],
+)
+def test_a_mistake_in_a_resource_of_another_project_is_found(
+    tmp_path: Path, version: str, kind: str, spec: dict[str, Any]
+) -> None:
+    other = {"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+    problem = conform([written(tmp_path, other)])
+    assert problem is not None
+    assert "could not find schema" not in problem
+
+
 def test_a_kind_without_a_schema_is_found(tmp_path: Path) -> None:
     other = {"apiVersion": "harebell.dev/v1", "kind": "Tusk", "metadata": {"name": "x"}}
     problem = conform([written(tmp_path, other)])

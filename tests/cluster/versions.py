@@ -87,6 +87,24 @@ BINARIES: dict[str, Binary] = {
     )
 }
 
+# Definitions of other projects' kinds that the chart and examples have objects of: Go module, version, files.
+FOREIGN_DEFINITIONS = (
+    (
+        "sigs.k8s.io/gateway-api",
+        "1.6.3",
+        ("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",),
+    ),
+    (
+        "github.com/prometheus-operator/prometheus-operator",
+        "0.85.0",
+        tuple(
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{kinds}.yaml"
+            for kinds in ("podmonitors", "prometheusrules", "servicemonitors")
+        ),
+    ),
+    ("github.com/kedacore/keda/v2", "2.21.0", ("config/crd/bases/keda.sh_scaledobjects.yaml",)),
+)
+
 # What people and tests call themselves; the rest goes into images.
 TOOLS = ("kubectl", "helm", "kind")
 # What `make verify` looks at the rendered chart with; helm renders it.

@@ -24,8 +24,6 @@ WAIVERS = Path(__file__).with_name("waivers.toml")
 EXAMPLES = REPOSITORY / "docs" / "examples"
 OPTIONAL = ("container-ports-check", "container-seccomp-profile")
 """Checks that kube-score does when asked. The others of these want requests to equal limits."""
-FOREIGN = ("HTTPRoute", "PodMonitor", "PrometheusRule", "ScaledObject", "ServiceMonitor")
-"""Kinds of other projects, whose schemas no Go module of ours brings; tests/chart looks into them."""
 UNSCORED = ("bare",)
 """Values that switch off what kube-score asks for."""
 FINE = 10
@@ -81,7 +79,7 @@ def conforms() -> str | None:
 def conform(files: Sequence[Path]) -> str | None:
     """Check manifests, or folders of them, and return what is wrong."""
     command: list[str | Path] = [
-        golang.tool("kubeconform"), "-summary", "-strict", "-skip", ",".join(FOREIGN),
+        golang.tool("kubeconform"), "-summary", "-strict",
         "-schema-location", f"{schemas.ensure()}/{schemas.LOCATION}",
     ]  # fmt: skip
     done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)

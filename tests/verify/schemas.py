@@ -1,9 +1,11 @@
-"""JSON Schemas for kubeconform: Kubernetes' own from the OpenAPI document of its Go module, ours from crds/.
+"""JSON Schemas for kubeconform: Kubernetes' own from the OpenAPI document of its Go module, ours from crds/,
+those of other projects from the definitions in their Go modules.
 
-Both refuse unknown fields, so that a slip in a template does not pass as a field of no effect.
+All refuse unknown fields, so that a slip in a template does not pass as a field of no effect.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import yaml
 from tests.cluster import golang
 from tests.cluster.keys import digest, publish
 from tests.cluster.paths import REPOSITORY, cache
-from tests.cluster.versions import KUBERNETES
+from tests.cluster.versions import FOREIGN_DEFINITIONS, KUBERNETES
 
 _KIND = "x-kubernetes-group-version-kind"
 _FREE = ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource")
@@ -25,16 +27,25 @@ def ensure() -> Path:
     """Return the folder of the schemas, made first where the cache lacks it."""
     definitions = sorted((REPOSITORY / "crds").glob("*.yaml"))
     inputs = [Path(__file__), *definitions]
-    folder = cache() / f"schemas-{digest([KUBERNETES, *(each.read_bytes() for each in inputs)])}"
+    versions = [KUBERNETES, repr(FOREIGN_DEFINITIONS)]
+    folder = cache() / f"schemas-{digest([*versions, *(each.read_bytes() for each in inputs)])}"
 
     def make(new: Path) -> None:
         module = golang.module_folder("k8s.io/kubernetes", KUBERNETES)
         document = json.loads((module / "api/openapi-spec/swagger.json").read_text())
-        ours = [of_crd(yaml.safe_load(each.read_text())) for each in definitions]
-        for name, schema in [*of_openapi(document), *ours]:
+        for name, schema in of_openapi(document):
             (new / name).write_text(json.dumps(schema))
+        for each in [*definitions, *_foreign()]:
+            for name, schema in of_crd(yaml.safe_load(each.read_text())):
+                (new / name).write_text(json.dumps(schema))
 
     return publish(folder, make)
+
+
+def _foreign() -> Iterator[Path]:
+    for module, version, files in FOREIGN_DEFINITIONS:
+        folder = golang.module_folder(module, version)
+        yield from (folder / file for file in files)
 
 
 def of_openapi(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -51,14 +62,16 @@ def of_openapi(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def of_crd(definition: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the schema of a resource of ours, with its file's name."""
+def of_crd(definition: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return a schema for every version of a CustomResourceDefinition, with its file's name."""
     spec = definition["spec"]
-    (version,) = spec["versions"]
-    schema = strict(version["schema"]["openAPIV3Schema"])
     free = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
-    schema["properties"] = {**free, **schema["properties"]}
-    return _file(spec["group"], spec["names"]["kind"], version["name"]), schema
+    found = []
+    for version in spec["versions"]:
+        schema = strict(version["schema"]["openAPIV3Schema"])
+        schema["properties"] = {**schema["properties"], **free}
+        found.append((_file(spec["group"], spec["names"]["kind"], version["name"]), schema))
+    return found
 
 
 def strict(schema: dict[str, Any]) -> dict[str, Any]:

@@ -81,11 +81,21 @@ def test_a_definition_of_ours_is_as_strict_and_leaves_free_what_it_says() -> Non
     schema = {"type": "object", "properties": {"spec": spec}}
     version = {"name": "v1alpha1", "schema": {"openAPIV3Schema": schema}}
     definition = {"spec": {"group": "harebell.dev", "names": {"kind": "Task"}, "versions": [version]}}
-    name, schema = of_crd(definition)
+    ((name, schema),) = of_crd(definition)
     assert name == "harebell.dev_task_v1alpha1.json"
     about = {"apiVersion": "harebell.dev/v1alpha1", "kind": "Task", "metadata": {"name": "x"}}
     assert accepts(schema, {**about, "spec": {"agentType": "text", "payload": {"any": 1}}})
     assert not accepts(schema, {**about, "spec": {"agentTyp": "text"}})
+
+
+def test_each_version_of_a_definition_is_a_file() -> None:
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {}}}
+    versions = [{"name": name, "schema": schema} for name in ("v1", "v1beta1")]
+    definition = {"spec": {"group": "example.com", "names": {"kind": "Route"}, "versions": versions}}
+    assert [name for name, _ in of_crd(definition)] == [
+        "example.com_route_v1.json",
+        "example.com_route_v1beta1.json",
+    ]
 
 
 def test_formats_of_openapi_are_left_out() -> None:
