@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harebell_bus.envelopes import Heartbeat, HeartbeatReason, Newest
+from harebell_bus.envelopes import Heartbeat, HeartbeatReason
 from harebell_bus.errors import UnreadableMessageError
 from harebell_crds.agent import AgentSpec, AgentStatus, CurrentTask
 from harebell_crds.task import CancelMode, TaskPhase, TaskStatus
@@ -19,7 +19,6 @@ from .decide.agent import decide, is_offline, left
 from .decide.consuming import deaf_since
 from .decide.expiry import Remains, delete_at
 from .decide.fencing import is_stale
-from .decide.lanes import newest_message
 from .decide.observation import EventNote, StopOrder
 from .decide.pool import NOTICE_SECONDS
 from .decide.standing import OrderKind, ordered
@@ -27,14 +26,12 @@ from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, agent_labe
 from .reconciling import RETRY_SECONDS, take_step
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
+from .superseding import Superseding
 from .work_queues import WorkQueues
 from .workforce import FORGOT_GRACE, Workforce
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
-
-SUPERSEDED_TOLD = 1000
-"""Tasks in one Welcome, the newest, of which earlier messages may still wait in a queue."""
 
 
 class AgentReconciler:
@@ -51,6 +48,7 @@ class AgentReconciler:
         standings: Standings,
         workforce: Workforce,
         work_queues: WorkQueues,
+        superseding: Superseding,
         clock: Callable[[], datetime],
         heartbeat_seconds: float,
         ttl: timedelta | None,
@@ -65,6 +63,7 @@ class AgentReconciler:
         self._standings = standings
         self._workforce = workforce
         self._work_queues = work_queues
+        self._superseding = superseding
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
         self._ttl = ttl
@@ -354,15 +353,8 @@ class AgentReconciler:
             self._work_queues.names(beat.agent_type),
             self._heartbeat_seconds,
             paused=entry is not None and bool(self._standings.of(entry).paused_by),
-            superseded=self._superseded(beat.agent_type),
+            superseded=self._superseding.of_type(beat.agent_type),
         )
-
-    def _superseded(self, agent_type: str) -> list[Newest]:
-        """Return what agents of a type are not to begin, as far as one message should carry it."""
-        entries = self._store.republished(agent_type)
-        entries.sort(key=lambda e: e.status.queued_at or e.created_at, reverse=True)
-        numbers = ((e.uid, newest_message(e.status)) for e in entries[:SUPERSEDED_TOLD])
-        return [Newest(uid=u, attempt=n.attempt, dispatch=n.dispatch) for u, n in numbers if n is not None]
 
     def _changed(self, entry: AgentEntry) -> None:
         self._workforce.changed(entry.agent_type)

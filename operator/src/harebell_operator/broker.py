@@ -148,6 +148,25 @@ class Broker:
         self._waiting[name] = (found, time.monotonic())
         return found
 
+    async def lanes_with_messages(self, agent_type: str, lanes: Iterable[Lane]) -> list[Lane]:
+        """Return those in which messages wait. One that is not there, or out of reach, is left out.
+
+        :raises BusError: the broker cannot be asked now.
+        """
+
+        async def holds_some(lane: Lane) -> bool:
+            try:
+                return await self._count(work_queue_name(agent_type, lane)) > 0
+            except BusError as error:
+                if self.error is not None:
+                    raise
+                logger.debug("lane %s of type %s: %s", lane.name, agent_type, error)
+                return False
+
+        asked = list(lanes)
+        held = await asyncio.gather(*(holds_some(lane) for lane in asked))
+        return [lane for lane, some in zip(asked, held, strict=True) if some]
+
     async def replies_waiting(self) -> int:
         """Return how many replies are still to be heard. :raises BusError: the broker cannot be asked now."""
         return await self._count(REPLIES_QUEUE)

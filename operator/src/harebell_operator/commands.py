@@ -85,16 +85,16 @@ async def send_work_queues(publisher: Publisher, agent_type: str, work_queues: t
     )
 
 
-async def send_superseded(publisher: Publisher, agent_type: str, newest: Newest) -> None:
-    """Tell the agents of a type which message of a Task counts. Who is away hears it with its Welcome.
+async def send_superseded(publisher: Publisher, agent_type: str, *newest: Newest) -> None:
+    """Tell the agents of a type which messages of some Tasks count. Who is away hears it with its Welcome.
 
     :raises BusError: it was not confirmed.
     """
     await publisher.publish(
         COMMANDS_EXCHANGE,
-        Superseded(newest=(newest,)),
+        Superseded(newest=newest),
         routing_key=type_key(agent_type),
-        message_id=f"{newest.uid}.{newest.attempt}.{newest.dispatch}.superseded",
+        message_id=f"{newest[0].uid}.{newest[0].attempt}.{newest[0].dispatch}.{len(newest)}.superseded",
         persistent=False,
         mandatory=False,
     )

@@ -35,6 +35,7 @@ from .resync import Resync
 from .settings import Settings, SettingsError
 from .standings import Standings
 from .store import Store
+from .superseding import Superseding
 from .tasks import TaskReconciler
 from .watchdog import Watchdog
 from .web import serve
@@ -108,6 +109,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     standings = Standings(store, announcement_queue, broker, _now)
     workforce = Workforce(store, broker, standings, _now, settings.offline_after)
     work_queues = WorkQueues(store, broker)
+    superseding = Superseding(store, broker)
     agents = AgentReconciler(
         store,
         agent_queue,
@@ -118,13 +120,23 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
         standings,
         workforce,
         work_queues,
+        superseding,
         _now,
         settings.heartbeat_seconds,
         settings.agent_ttl,
         settings.identity,
     )
     tasks = TaskReconciler(
-        store, task_queue, kube, broker, agents, workforce, work_queues, _now, settings.identity
+        store,
+        task_queue,
+        kube,
+        broker,
+        agents,
+        workforce,
+        work_queues,
+        superseding,
+        _now,
+        settings.identity,
     )
     announcements = AnnouncementReconciler(
         store, announcement_queue, kube, standings, agents, _now, settings.offline_after
@@ -144,12 +156,13 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     resync = Resync(store, kube, tasks, agents, announcements, pools)
 
     def on_connected() -> None:
-        """Publish what waited for the broker, and ask the agents what they are doing."""
+        """Publish what waited for the broker; tell the agents what is void, and ask what they are doing."""
         for entry in store.tasks.values():
             if entry.status.phase in (None, "Pending"):
                 tasks.wake(entry.uid)
         for name in store.agents:
             agent_queue.add(name)
+        broker.spawn(superseding.tell_all())
         broker.spawn(_ask_agents(broker))
 
     await resync.first()

@@ -8,7 +8,7 @@ from typing import Any
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
 
-from harebell_bus.envelopes import Newest, Started, TaskRef, Work
+from harebell_bus.envelopes import Started, TaskRef, Work
 from harebell_bus.errors import BusError
 from harebell_bus.lanes import Lane, Tier, lane_of
 from harebell_bus.topology import (
@@ -27,7 +27,6 @@ from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
 from . import metrics, removal
 from .agents import AgentReconciler
 from .broker import Broker
-from .commands import send_superseded
 from .decide.dependencies import REWORD, only_rewords
 from .decide.duplicates import original_of
 from .decide.lanes import lane_for
@@ -39,6 +38,7 @@ from .graph import Graph
 from .kube import Kube, KubeError
 from .reconciling import RETRY_SECONDS, take_step
 from .store import Delivery, Sent, Store, TaskEntry
+from .superseding import Superseding
 from .work_queues import WorkQueues
 from .workforce import Workforce
 from .workqueue import WorkQueue
@@ -61,6 +61,7 @@ class TaskReconciler:
         agents: AgentReconciler,
         workforce: Workforce,
         work_queues: WorkQueues,
+        superseding: Superseding,
         clock: Callable[[], datetime],
         identity: str,
     ) -> None:
@@ -71,6 +72,7 @@ class TaskReconciler:
         self._agents = agents
         self._workforce = workforce
         self._work_queues = work_queues
+        self._superseding = superseding
         self._clock = clock
         self._identity = identity
         self._graph = Graph(queue.add, clock)
@@ -124,6 +126,7 @@ class TaskReconciler:
         entry.deleted = True
         self._graph.drop(entry)
         self._queue.forget(uid)
+        self._superseding.deleted(entry)
         self._broker.acknowledge(entry.unacked + [d.message for d in entry.inbox])
         if entry.status.phase == TaskPhase.RUNNING and entry.status.agent_name:
             order = StopOrder(
@@ -288,9 +291,8 @@ class TaskReconciler:
 
     async def _send(self, entry: TaskEntry, decision: TaskDecision, now: datetime) -> None:
         """Publish what the decision asks for. :raises BusError: that was not confirmed."""
-        if (number := decision.supersede) is not None:
-            newest = Newest(uid=entry.uid, attempt=number.attempt, dispatch=number.dispatch)
-            await send_superseded(self._broker.publisher, entry.spec.agent_type, newest)
+        if decision.supersede is not None:
+            await self._superseding.tell(entry, decision.supersede)
         if decision.dead_letter:
             await self._bury(entry, decision)
         elif decision.publish:

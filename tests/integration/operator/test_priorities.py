@@ -2,20 +2,21 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
 import aio_pika
 import pytest
 from tests.support.kubectl import CommandFailed, Kubectl
+from tests.support.lanes import counts
 from tests.support.processes import Process, Processes, free_port
 from tests.support.release import manifest
 from tests.support.servers import Servers
 from tests.support.tasks import all_in, prioritize, statuses
 from tests.support.waiting import until
 
-from harebell_bus.lanes import LANES, LEVELS, Lane, Tier, lane_of, work_queue_name
+from harebell_bus.lanes import LANES, LEVELS, Tier, lane_of
 
 WAITING = 50
 
@@ -82,21 +83,6 @@ def test_a_waiting_task_whose_priority_changes_runs_when_it_should(
     assert {statuses(kubectl)[n]["attempt"] for n in names} == {1}
     with pytest.raises(CommandFailed, match="immutable once the Task runs"):
         prioritize(kubectl, raised, "low")
-
-
-async def counts(amqp_url: str, kind: str, lanes: Iterable[Lane]) -> dict[Lane, int]:
-    """Messages that wait, by lane; lanes that nobody has declared are left out."""
-    async with await aio_pika.connect(amqp_url) as connection:
-        found = {}
-        for lane in lanes:
-            # A channel each: the broker closes it where there is no such queue.
-            channel = await connection.channel()
-            try:
-                queue = await channel.declare_queue(work_queue_name(kind, lane), passive=True)
-            except aio_pika.exceptions.ChannelNotFoundEntity:
-                continue
-            found[lane] = queue.declaration_result.message_count or 0
-        return found
 
 
 @pytest.mark.alone

@@ -325,6 +325,14 @@ class TestCancel:
             assert decision.status.phase == TaskPhase.CANCELLED
             assert not decision.publish
 
+    def test_the_message_of_waiting_work_is_void(self) -> None:
+        decision = decide(observed(queued_status(), cancel="Graceful"), at(5))
+        assert decision.supersede == MessageNumber(2, 1)
+        assert decide(observed(decision.status, cancel="Graceful"), at(6)).supersede is None
+        # Of others none waits.
+        for status in (TaskStatus(), failed_status(1).status, running_status()):
+            assert decide(observed(status, cancel="Immediate"), at(2000)).supersede is None
+
     def test_graceful_waits_for_the_agent(self) -> None:
         status = running_status()
         decision = decide(observed(status, cancel="Graceful"), at(2))
@@ -354,8 +362,10 @@ class TestClock:
     def test_queue_deadline(self) -> None:
         obs = observed(queued_status(), queue_deadline_seconds=30)
         assert decide(obs, at(29)).status.phase == TaskPhase.QUEUED
-        late = decide(obs, at(30)).status
+        decision = decide(obs, at(30))
+        late = decision.status
         assert (late.phase, late.reason) == (TaskPhase.FAILED, "QueueDeadlineExceeded")
+        assert decision.supersede == MessageNumber(2, 1)
 
     def test_active_deadline_backs_up_the_agent(self) -> None:
         obs = observed(running_status(), active_deadline_seconds=10)

@@ -15,6 +15,7 @@ from harebell_operator.broker import Broker
 from harebell_operator.decide.observation import Sighting, Supply
 from harebell_operator.kube import Kube
 from harebell_operator.store import Store
+from harebell_operator.superseding import Superseding
 from harebell_operator.tasks import TaskReconciler
 from harebell_operator.work_queues import WorkQueues
 from harebell_operator.workforce import Workforce
@@ -112,6 +113,7 @@ def tasks(around: Around, store: Store) -> TaskReconciler:
         cast(AgentReconciler, around),
         cast(Workforce, around),
         cast(WorkQueues, around),
+        Superseding(store, cast(Broker, around)),
         lambda: around.now,
         "operator-1",
     )

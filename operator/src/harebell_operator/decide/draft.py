@@ -32,6 +32,12 @@ class Draft:
         """The phase as decided so far."""
         return self.status.phase or TaskPhase.PENDING
 
+    def call_off(self, phase: TaskPhase, reason: str, message: str, error: TaskError | None = None) -> None:
+        """Enter a terminal phase before any agent is known to have begun; a message that waits is void."""
+        if self.phase == TaskPhase.QUEUED:
+            self.status = self.status.model_copy(update={"dispatch": self.status.dispatch + 1})
+        self.finish(phase, reason, message, error=error)
+
     def finish(
         self,
         phase: TaskPhase,

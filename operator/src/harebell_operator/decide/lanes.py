@@ -27,8 +27,8 @@ class MessageNumber(NamedTuple):
 def newest_message(status: TaskStatus) -> MessageNumber | None:
     """Return the first number of a message that may be begun, or None where there are no earlier ones.
 
-    Once an attempt began, or ended without that, all its other messages are void. One that was withdrawn is
-    still to come, and only a later message of it counts.
+    Once an attempt began, or ended without that, all its other messages are void, and so are those of a Task
+    that was called off. One that was withdrawn is still to come, and only a later message of it counts.
     """
     if not status.dispatch:
         return None

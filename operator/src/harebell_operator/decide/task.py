@@ -86,7 +86,7 @@ def _cancel(draft: Draft) -> None:
     if mode is None or draft.phase.terminal:
         return
     if draft.phase != TaskPhase.RUNNING:
-        draft.finish(TaskPhase.CANCELLED, "Cancelled", "cancelled before it ran")
+        draft.call_off(TaskPhase.CANCELLED, "Cancelled", "cancelled before it ran")
         return
     if mode == CancelMode.IMMEDIATE:
         _order_stop(draft, CancelMode.IMMEDIATE, "the Task was cancelled")
@@ -138,7 +138,7 @@ def _deadlines(draft: Draft) -> None:
             code="QueueDeadlineExceeded",
             message=f"no agent started it within {spec.queue_deadline_seconds} s",
         )
-        draft.finish(TaskPhase.FAILED, error.code, error.message, error=error)
+        draft.call_off(TaskPhase.FAILED, error.code, error.message, error)
 
 
 def _active_deadline(draft: Draft) -> datetime | None:

@@ -102,6 +102,15 @@ def agents_are_not_told_what_is_void(decide: Decide, obs: TaskObservation, now: 
     return replace(decide(obs, now), supersede=None)
 
 
+def the_message_of_one_called_off_stays_good(
+    decide: Decide, obs: TaskObservation, now: datetime
+) -> TaskDecision:
+    decision = decide(obs, now)
+    if obs.status.phase == TaskPhase.QUEUED and decision.status.phase == TaskPhase.CANCELLED:
+        return replace(_saying(decision, dispatch=obs.status.dispatch), supersede=None)
+    return decision
+
+
 def a_number_is_used_again(decide: Decide, obs: TaskObservation, now: datetime) -> TaskDecision:
     decision = decide(obs, now)
     if decision.publish and obs.status.attempt and decision.status.attempt > obs.status.attempt:
@@ -156,6 +165,7 @@ FAULTS: tuple[Fault, ...] = (
     a_stop_order_is_never_repeated,
     nobody_is_told_to_stop,
     agents_are_not_told_what_is_void,
+    the_message_of_one_called_off_stays_good,
     a_number_is_used_again,
     suspension_is_ignored,
     a_new_priority_is_ignored,

@@ -184,8 +184,11 @@ def published_when_wanted(obs: TaskObservation, decision: TaskDecision, now: dat
 def void_messages_are_named(
     obs: TaskObservation, decision: TaskDecision, own: Sequence[MessageNumber]
 ) -> None:
-    """Of a message that is withdrawn or replaced, the agents are told."""
+    """Of a message that is withdrawn or replaced, or whose Task is called off, the agents are told."""
     if decision.status.dispatch == obs.status.dispatch:
+        ended = _phase(decision.status) in (TaskPhase.CANCELLED, TaskPhase.FAILED)
+        called_off = ended and _phase(obs.status) == TaskPhase.QUEUED and decision.status.agent_name is None
+        assert not called_off, "its message waits, and can still be begun"
         return
     told = decision.supersede
     assert told is not None, "agents were not told which messages are void"

@@ -1,0 +1,71 @@
+"""Tasks that are cancelled or deleted while they wait in the queue: nobody begins them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.support.kubectl import Kubectl
+from tests.support.lanes import counts
+from tests.support.processes import Process, Processes
+from tests.support.release import manifest
+from tests.support.tasks import all_in
+from tests.support.waiting import until
+
+from harebell_bus.lanes import Tier, lane_of
+
+
+def diarist(start: Processes, kind: str, diary: Path) -> Process:
+    module = f"{__name__.rpartition('.')[0]}.diary:agent"
+    return start.agent(f"{kind}-1", kind, HAREBELL_AGENT_MODULE=module, DIARY=str(diary))
+
+
+def cancel(kubectl: Kubectl, name: str) -> None:
+    kubectl("patch", "task", name, "--type=merge", "-p", '{"spec":{"cancel":"Graceful"}}')
+
+
+@pytest.mark.timeout(240)
+def test_what_is_called_off_while_its_agent_is_busy_is_never_begun(
+    start: Processes, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    kind, diary = "busy", tmp_path / "diary"
+    names = {what: f"{kind}-{what}" for what in ("hold", "cancelled", "deleted", "late", "last")}
+    waiting = [names[what] for what in ("cancelled", "deleted", "late", "last")]
+    start.operator()
+    diarist(start, kind, diary)
+    kubectl.apply(manifest(names["hold"], kind, "hold"))
+    until("the agent to be busy", lambda: all_in("Running", kubectl, [names["hold"]]), 60)
+    late = {names["late"]: {"queueDeadlineSeconds": 8}}
+    kubectl.apply(*[manifest(name, kind, "note", **late.get(name, {})) for name in waiting])
+    until("all to be queued", lambda: all_in("Queued", kubectl, waiting), 60)
+    cancel(kubectl, names["cancelled"])
+    kubectl("delete", "task", names["deleted"])
+    until("one to be cancelled", lambda: all_in("Cancelled", kubectl, [names["cancelled"]]), 60)
+    until("one to be late", lambda: all_in("Failed", kubectl, [names["late"]]), 60)
+
+    cancel(kubectl, names["hold"])
+    until("the last to be done", lambda: all_in("Succeeded", kubectl, [names["last"]]), 90)
+    assert diary.read_text().split() == [names["last"]]
+
+
+@pytest.mark.timeout(240)
+def test_what_is_cancelled_while_no_operator_runs_is_dropped_by_agents_that_come_later(
+    start: Processes, kubectl: Kubectl, amqp_url: str, tmp_path: Path
+) -> None:
+    kind, diary = "later", tmp_path / "diary"
+    left, last = f"{kind}-left", f"{kind}-last"
+    lane = lane_of("background", Tier.MEMORY)
+    operator = start.operator()
+    kubectl.apply(manifest(left, kind, "note", priority="background"))
+    until("it to be queued", lambda: all_in("Queued", kubectl, [left]), 60)
+    operator.kill()
+    cancel(kubectl, left)
+    start.operator()
+    until("it to be cancelled", lambda: all_in("Cancelled", kubectl, [left]), 60)
+    assert asyncio.run(counts(amqp_url, kind, [lane])) == {lane: 1}
+
+    # Nothing waits in that lane for the new operator, and yet its agents look into it.
+    diarist(start, kind, diary)
+    until("its message to be gone", lambda: asyncio.run(counts(amqp_url, kind, [lane])) == {lane: 0}, 60)
+    kubectl.apply(manifest(last, kind, "note"))
+    until("another to be done", lambda: all_in("Succeeded", kubectl, [last]), 60)
+    assert diary.read_text().split() == [last]
