@@ -19,11 +19,12 @@ from .decide.agent import decide, is_offline, left
 from .decide.consuming import deaf_since
 from .decide.expiry import Remains, delete_at
 from .decide.fencing import is_stale
-from .decide.observation import EventNote, StopOrder
+from .decide.observation import StopOrder
 from .decide.pool import NOTICE_SECONDS
 from .decide.standing import OrderKind, ordered
-from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, agent_labels, made_here
+from .kube import AlreadyExistsError, Kube, NotFoundError, agent_labels, made_here
 from .reconciling import RETRY_SECONDS, take_step
+from .reporting import record
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
 from .superseding import Superseding
@@ -292,7 +293,7 @@ class AgentReconciler:
                 logger.info("agent %s is %s (%s)", entry.name, decision.status.phase, decision.status.reason)
             entry.status = decision.status
             for note in decision.events:
-                await self._record(entry, note)
+                await record(self._kube, entry, note, self._identity)
         if entry.gone is not None:  # and was not heard of while its status was written
             await self._expire(entry, now)
         if decision.wake_at is not None:
@@ -321,12 +322,6 @@ class AgentReconciler:
             await self._kube.delete("agents", entry.name, entry.uid)
         except NotFoundError:
             logger.debug("the Agent %s was deleted already", entry.name)
-
-    async def _record(self, entry: AgentEntry, note: EventNote) -> None:
-        try:
-            await self._kube.record(entry, note, self._identity)
-        except KubeError as error:
-            logger.warning("Event %s of Agent %s was not recorded: %s", note.reason, entry.name, error)
 
     async def _create(self, entry: AgentEntry) -> None:
         pod = entry.heartbeat.pod if entry.heartbeat else None

@@ -10,19 +10,16 @@ from pydantic import ValidationError
 from harebell_crds.agent import AgentPhase
 from harebell_crds.announcement import AnnouncementPhase, AnnouncementSpec, AnnouncementStatus
 
-from . import metrics
 from .agents import AgentReconciler
 from .decide.announcement import Addressee, AnnouncementObservation, decide, is_addressee
 from .kube import Kube
 from .reconciling import take_step
+from .reporting import write_when_due
 from .standings import Standings
 from .store import AgentEntry, AnnouncementEntry, Store
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
-
-COALESCE = timedelta(seconds=1)
-"""A status is written this long after it changed: agents acknowledge in bursts."""
 
 
 class AnnouncementReconciler:
@@ -114,22 +111,7 @@ class AnnouncementReconciler:
                 self._spread()
         if decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
-        await self._write(entry, now)
-
-    async def _write(self, entry: AnnouncementEntry, now: datetime) -> None:
-        """Write the status if it is due."""
-        if entry.status == entry.written:
-            entry.dirty_since = None
-            return
-        entry.dirty_since = entry.dirty_since or now
-        due = entry.dirty_since + COALESCE
-        if now < due:
-            self._queue.add_after(entry.uid, (due - now).total_seconds())
-            return
-        status = entry.status
-        await self._kube.write_status("announcements", entry.name, entry.uid, status.to_wire())
-        metrics.STATUS_WRITES.labels("Announcement").inc()
-        entry.written, entry.dirty_since = status, None
+        await write_when_due(self._kube, self._queue, entry, now)
 
     def _observe(self, entry: AnnouncementEntry) -> AnnouncementObservation:
         return AnnouncementObservation(

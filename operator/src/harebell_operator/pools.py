@@ -12,7 +12,6 @@ from harebell_crds.agent import AgentPhase
 from harebell_crds.pool import AgentPoolSpec, AgentPoolStatus
 from harebell_crds.task import TaskPhase
 
-from . import metrics
 from .agents import AgentReconciler
 from .broker import Broker
 from .decide.observation import EventNote, EventType
@@ -28,15 +27,13 @@ from .decide.pool import (
     presence_of,
 )
 from .decide.standing import Drain
-from .kube import Kube, KubeError, NotFoundError, RefusedError
+from .kube import Kube, NotFoundError, RefusedError
 from .reconciling import take_step
+from .reporting import record, write_when_due
 from .store import AgentEntry, PodEntry, PoolEntry, Store
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
-
-COALESCE = timedelta(seconds=1)
-"""A status is written this long after it changed: Pods come and go in bursts."""
 
 
 class PoolReconciler:
@@ -162,7 +159,7 @@ class PoolReconciler:
         self._mark(entry, decision, now)
         await self._delete(entry, decision)
         await self._create(entry, decision.create)
-        await self._write(entry, now)
+        await write_when_due(self._kube, self._queue, entry, now)
 
     def _observe(self, entry: PoolEntry, now: datetime) -> PoolObservation:
         agents = list(self._store.agents.values())
@@ -251,7 +248,8 @@ class PoolReconciler:
             removed.append(pod.facts.name)
         if removed:
             self._review(entry.uid)
-            await self._record(entry, EventType.NORMAL, "Deleted", f"deleted {_listed(removed)}")
+            note = EventNote(EventType.NORMAL, "Deleted", f"deleted {_listed(removed)}")
+            await record(self._kube, entry, note, self._identity)
 
     async def _create(self, entry: PoolEntry, count: int) -> None:
         if not count:
@@ -265,7 +263,8 @@ class PoolReconciler:
                 trouble = Trouble("FailedCreate", str(error))
                 entry.setback = another_setback(entry.setback, trouble, self._clock())
                 logger.error("AgentPool %s: no Pod was made: %s", entry.name, error)
-                await self._record(entry, EventType.WARNING, trouble.reason, trouble.message)
+                note = EventNote(EventType.WARNING, trouble.reason, trouble.message)
+                await record(self._kube, entry, note, self._identity)
                 break
             self.pod_observed(pod)
             made.append(pod["metadata"]["name"])
@@ -274,28 +273,8 @@ class PoolReconciler:
                 entry.setback = None
         self._review(entry.uid)
         if made:
-            await self._record(entry, EventType.NORMAL, "Created", f"created {_listed(made)}")
-
-    async def _record(self, entry: PoolEntry, kind: EventType, reason: str, message: str) -> None:
-        try:
-            await self._kube.record(entry, EventNote(kind, reason, message), self._identity)
-        except KubeError as error:
-            logger.info("an Event of AgentPool %s was not recorded: %s", entry.name, error)
-
-    async def _write(self, entry: PoolEntry, now: datetime) -> None:
-        """Write the status if it is due."""
-        if entry.status == entry.written:
-            entry.dirty_since = None
-            return
-        entry.dirty_since = entry.dirty_since or now
-        due = entry.dirty_since + COALESCE
-        if now < due:
-            self._queue.add_after(entry.uid, (due - now).total_seconds())
-            return
-        status = entry.status
-        await self._kube.write_status("agentpools", entry.name, entry.uid, status.to_wire())
-        metrics.STATUS_WRITES.labels("AgentPool").inc()
-        entry.written, entry.dirty_since = status, None
+            note = EventNote(EventType.NORMAL, "Created", f"created {_listed(made)}")
+            await record(self._kube, entry, note, self._identity)
 
 
 def _listed(names: list[str]) -> str:

@@ -30,13 +30,14 @@ from .broker import Broker
 from .decide.dependencies import REWORD, only_rewords
 from .decide.duplicates import original_of
 from .decide.lanes import lane_for
-from .decide.observation import EventNote, Report, StopOrder, TaskDecision, TaskObservation
+from .decide.observation import Report, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
 from .decide.prerequisite import Prospect, inputs_of
 from .decide.task import decide, may_be_lost
 from .graph import Graph
-from .kube import Kube, KubeError
+from .kube import Kube
 from .reconciling import RETRY_SECONDS, take_step
+from .reporting import record
 from .store import Delivery, Sent, Store, TaskEntry
 from .superseding import Superseding
 from .work_queues import WorkQueues
@@ -191,7 +192,7 @@ class TaskReconciler:
             entry.cancel_sent = (order.attempt, now)
         await self._write(entry, now)
         for note in decision.events:
-            await self._record(entry, note)
+            await record(self._kube, entry, note, self._identity)
         if decision.delete:
             if not await removal.expire(self._kube, self._broker.publisher, entry, now):
                 self._queue.add_after(entry.uid, removal.RETRY_SECONDS)
@@ -362,12 +363,6 @@ class TaskReconciler:
             checkpoint=status.checkpoint.data if status.checkpoint else None,
             published_at=self._clock(),
         )
-
-    async def _record(self, entry: TaskEntry, note: EventNote) -> None:
-        try:
-            await self._kube.record(entry, note, self._identity)
-        except KubeError as error:
-            logger.warning("Event %s of Task %s was not recorded: %s", note.reason, entry.name, error)
 
 
 def _published_at(entry: TaskEntry) -> datetime | None:
