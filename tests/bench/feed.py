@@ -176,9 +176,10 @@ def main() -> None:
     wanted = 2 * options.clients + 100
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard > 0 else wanted, hard))
-    ring = KeyRing("bench")
-    ring.replace(dict([record(KEY)]))
     for body_bytes in options.bodies:
+        # Made anew: what is waited for belongs to the event loop of one run.
+        ring = KeyRing("bench")
+        ring.replace(dict([record(KEY)]))
         parts = Dependencies("bench", NoStore(), ring)
         print(json.dumps(uvloop.run(measure(options, parts, body_bytes))), flush=True)
 
