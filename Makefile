@@ -56,8 +56,9 @@ verify: venv ## regenerate, lint, types, import rules: fails on any difference
 
 PYTEST := $(BIN)/python -m pytest
 # Of pytest. Integration tests wait more than they compute; those that take a server away come afterwards.
+# In the order of their names: pytest-xdist would leave files with few tests, which may be long ones, for last.
 WORKERS ?= 2
-INTEGRATION_WORKERS ?= 3
+INTEGRATION_WORKERS ?= 4
 # Each installs a release of its own.
 E2E_WORKERS ?= 2
 
@@ -78,7 +79,7 @@ chart: cluster ## the chart as rendered
 
 .PHONY: integration
 integration: cluster ## each component against the real API server, RabbitMQ and PostgreSQL
-	$(PYTEST) tests/integration -m "not chaos and not alone" -n $(INTEGRATION_WORKERS) --dist loadfile
+	$(PYTEST) tests/integration -m "not chaos and not alone" -n $(INTEGRATION_WORKERS) --dist loadfile --no-loadscope-reorder
 	$(PYTEST) tests/integration -m "alone and not chaos"
 
 .PHONY: e2e
