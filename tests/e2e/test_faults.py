@@ -7,8 +7,6 @@ from tests.support.kubectl import CommandFailed, Kubectl
 from tests.support.release import Release, manifest
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.alone
-
 
 def _all_succeed(release: Release, names: list[str], seconds: float) -> list[int]:
     """Wait until every Task has succeeded and return their attempts."""
@@ -48,6 +46,7 @@ def test_the_broker_restarts(release: Release, kubectl: Kubectl) -> None:
     assert set(attempts[-5:]) == {1}
 
 
+@pytest.mark.alone
 def test_the_api_server_restarts(release: Release, kubectl: Kubectl) -> None:
     cluster = kubectl.cluster
     if cluster.way is Way.EXISTING:

@@ -22,7 +22,7 @@ MINUTES = 9
 BROKER = ("--set", f"rabbitmq.embedded.replicas={NODES}", "--set", "rabbitmq.embedded.persistence.size=1Gi")
 CHANGED = ("--set", "rabbitmq.embedded.policies.heartbeats.ttlSeconds=170")
 """RabbitMQ reads it when it starts, so every node restarts whatever else is new."""
-LONG = 90
+LONG = 60
 """Seconds, longer than the agents may drain: it is handed back to the next version, and goes on there."""
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]

@@ -23,6 +23,7 @@ from harebell_bus.envelopes import (
     WorkQueues,
 )
 from harebell_bus.errors import BrokerUnavailableError, IdInUseError, UnreadableMessageError
+from harebell_bus.link import open_channel
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import agent_queue_name, agent_topology
 
@@ -74,8 +75,8 @@ class Session:
         :raises IdInUseError: an agent of the same type and id is connected.
         :raises AMQPError, BusError: it was lost, or something on it.
         """
-        commands = await connection.channel(publisher_confirms=False)
-        outgoing = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        commands = await open_channel(connection, publisher_confirms=False)
+        outgoing = await open_channel(connection, on_return_raises=True)
         try:
             queues = await declare(commands, self._topology)
         except ChannelLockedResource as error:

@@ -8,6 +8,7 @@ from aio_pika.abc import AbstractConnection
 
 from harebell_bus.envelopes import AgentRef, ArchiveReport
 from harebell_bus.history import REPORTS_EXCHANGE
+from harebell_bus.link import open_channel
 from harebell_bus.publisher import Publisher
 
 from .state import State
@@ -39,7 +40,7 @@ class Reporter:
 
     async def __call__(self, connection: AbstractConnection) -> None:
         """Publish a report. :raises BusError: nobody took it."""
-        async with connection.channel(publisher_confirms=True, on_return_raises=True) as channel:
+        async with await open_channel(connection, on_return_raises=True) as channel:
             publisher = Publisher()
             publisher.attach(channel)
             await publisher.publish(

@@ -15,6 +15,7 @@ from typing import Final
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
 from harebell_bus.history import HISTORY_STREAM
+from harebell_bus.link import open_channel
 
 from .errors import StreamError
 from .rows import Arrival
@@ -94,7 +95,7 @@ async def reading(
 
     :raises aio_pika.exceptions.AMQPError: there is no such stream, or it cannot be read now.
     """
-    async with connection.channel() as channel:
+    async with await open_channel(connection) as channel:
         await channel.set_qos(prefetch_count=prefetch)
         reader = Reader()
         # As when the stream is deleted: the channel lives on without it.
@@ -114,7 +115,7 @@ async def peek(connection: AbstractConnection, where: str, stream: str = HISTORY
 
 async def count(connection: AbstractConnection, stream: str = HISTORY_STREAM) -> int:
     """Return how many records the stream holds. 0 may mean that its leader could not be asked."""
-    async with connection.channel() as channel:
+    async with await open_channel(connection) as channel:
         queue = await channel.declare_queue(stream, passive=True)
         return int(queue.declaration_result.message_count or 0)
 

@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQu
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelNotFoundEntity
 
 from .errors import BrokerUnavailableError
-from .link import describe
+from .link import describe, open_channel
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Lanes:
         self._retry_at = clock() + self._check_seconds
 
     async def _opened(self, name: str) -> AbstractQueue | None:
-        channel = await self._connection.channel(publisher_confirms=False)
+        channel = await open_channel(self._connection, publisher_confirms=False)
         try:
             await channel.set_qos(prefetch_count=1)
             return await channel.declare_queue(name, passive=True, timeout=ANSWER_SECONDS)

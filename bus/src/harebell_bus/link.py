@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from .errors import BrokerUnavailableError, BusError, UnsupportedBrokerError
@@ -81,6 +81,26 @@ class Link:
             # aiormq's word for a connection that is closed before the broker has said anything, as by a proxy
             # that has no broker behind it.
             raise BrokerUnavailableError("closed at once") from error
+
+
+async def open_channel(
+    connection: AbstractConnection, *, publisher_confirms: bool = True, on_return_raises: bool = False
+) -> AbstractChannel:
+    """Open a channel, to be closed by who asked for it: it is an asynchronous context manager.
+
+    :raises BrokerUnavailableError: the connection is lost. aiormq has a plain RuntimeError for that, which
+        nobody takes for what it is.
+    :raises AMQPError: the broker refused it.
+    """
+    try:
+        return await connection.channel(
+            publisher_confirms=publisher_confirms, on_return_raises=on_return_raises
+        )
+    except RuntimeError as error:
+        transport = connection.transport
+        if not connection.is_closed and transport is not None and not transport.connection.is_closed:
+            raise
+        raise BrokerUnavailableError("the connection is lost") from error
 
 
 def check_version(connection: AbstractConnection) -> None:

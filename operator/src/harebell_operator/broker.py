@@ -16,7 +16,7 @@ from harebell_bus.declare import declare
 from harebell_bus.envelopes import Heartbeat
 from harebell_bus.errors import BrokerUnavailableError, BusError, UnreadableMessageError
 from harebell_bus.lanes import Lane, work_queue_name
-from harebell_bus.link import Link, describe, version
+from harebell_bus.link import Link, describe, open_channel, version
 from harebell_bus.publisher import Publisher
 from harebell_bus.settings import BrokerSettings
 from harebell_bus.topology import (
@@ -148,25 +148,6 @@ class Broker:
         self._waiting[name] = (found, time.monotonic())
         return found
 
-    async def lanes_with_messages(self, agent_type: str, lanes: Iterable[Lane]) -> list[Lane]:
-        """Return those in which messages wait. One that is not there, or out of reach, is left out.
-
-        :raises BusError: the broker cannot be asked now.
-        """
-
-        async def holds_some(lane: Lane) -> bool:
-            try:
-                return await self._count(work_queue_name(agent_type, lane)) > 0
-            except BusError as error:
-                if self.error is not None:
-                    raise
-                logger.debug("lane %s of type %s: %s", lane.name, agent_type, error)
-                return False
-
-        asked = list(lanes)
-        held = await asyncio.gather(*(holds_some(lane) for lane in asked))
-        return [lane for lane, some in zip(asked, held, strict=True) if some]
-
     async def replies_waiting(self) -> int:
         """Return how many replies are still to be heard. :raises BusError: the broker cannot be asked now."""
         return await self._count(REPLIES_QUEUE)
@@ -189,9 +170,9 @@ class Broker:
         if connection is None:
             raise BrokerUnavailableError(self.error or "not connected")
         try:
-            async with asyncio.timeout(10), connection.channel() as channel:
+            async with asyncio.timeout(10), await open_channel(connection) as channel:
                 yield channel
-        except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
+        except (AMQPError, ChannelInvalidStateError, BrokerUnavailableError, OSError, TimeoutError) as error:
             raise BrokerUnavailableError(f"{problem}: {describe(error)}") from error
 
     def acknowledge(self, messages: Iterable[AbstractIncomingMessage]) -> None:
@@ -221,9 +202,9 @@ class Broker:
         on_connected: Callable[[], None],
     ) -> None:
         self.version = version(connection)
-        publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        replies = await connection.channel()
-        heartbeats = await connection.channel()
+        publishing = await open_channel(connection, on_return_raises=True)
+        replies = await open_channel(connection)
+        heartbeats = await open_channel(connection)
         await replies.set_qos(prefetch_count=REPLIES_PREFETCH)
         await heartbeats.set_qos(prefetch_count=HEARTBEATS_PREFETCH)
         await declare(publishing, base_topology())

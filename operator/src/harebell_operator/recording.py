@@ -10,9 +10,9 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from harebell_bus.codec import decode_archive_report
 from harebell_bus.declare import declare
 from harebell_bus.envelopes import ArchiveReport
-from harebell_bus.errors import UnreadableMessageError
+from harebell_bus.errors import BusError, UnreadableMessageError
 from harebell_bus.history import REPORTS_QUEUE, history_topology
-from harebell_bus.link import describe
+from harebell_bus.link import describe, open_channel
 
 from . import metrics
 
@@ -61,14 +61,14 @@ async def _record(
 
     while True:
         try:
-            async with connection.channel() as channel:
+            async with await open_channel(connection) as channel:
                 async with asyncio.timeout(DECLARE_SECONDS):
                     queues = await declare(channel, history_topology(heartbeats=heartbeats))
                     await queues[REPORTS_QUEUE].consume(report, no_ack=True)
                 declared.set()
                 metrics.HISTORY_RECORDED.set(1)
                 await asyncio.wait({asyncio.ensure_future(channel.closed())}, timeout=RENEW_SECONDS)
-        except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
+        except (AMQPError, ChannelInvalidStateError, BusError, OSError, TimeoutError) as error:
             metrics.HISTORY_RECORDED.set(0)
             logger.error("the history cannot be declared: %s", describe(error))
             await asyncio.sleep(RETRY_SECONDS)

@@ -2,15 +2,15 @@
 
 A lane is opened when the first message is to go into it, and its agents are told before that message is
 published. Every lane that an agent looks into costs a question to the broker for each Task, so those that
-nobody needs are left out. What a Queued Task waits in is in use whoever opened it, and so is what held
-messages when the first agent of its type registered: a new leader tells agents of every queue that holds any.
+nobody needs are left out. What a Queued Task waits in is in use whoever opened it, so a new leader tells
+agents of every queue that holds work.
 """
 
 from collections import defaultdict
 from typing import Final
 
 from harebell_bus.errors import BusError
-from harebell_bus.lanes import LANES, Lane, Tier, lane_of, work_queue_names
+from harebell_bus.lanes import Lane, Tier, lane_of, work_queue_names
 from harebell_crds.task import DEFAULT_PERSISTENCE, Priority, TaskPhase
 
 from .broker import Broker
@@ -28,8 +28,6 @@ class WorkQueues:
         self._store = store
         self._broker = broker
         self._opened: defaultdict[str, set[Lane]] = defaultdict(lambda: {USUAL})
-        self._looked_into: set[str] = set()
-        """Agent types whose messages of before were looked for."""
 
     def names(self, agent_type: str) -> tuple[str, ...]:
         """Return the queues to look into, in order."""
@@ -54,16 +52,8 @@ class WorkQueues:
     async def restore(self, agent_type: str) -> None:
         """Declare all lanes in use anew, for somebody may have deleted their queues.
 
-        The first time, open those that an operator before this one left messages in, such as of Tasks that
-        were cancelled: agents drop what is void, and nobody else would.
-
         :raises BusError: none of them can be declared now.
         """
-        if agent_type not in self._looked_into:
-            others = [lane for lane in LANES if lane not in self._in_use(agent_type)]
-            for lane in await self._broker.lanes_with_messages(agent_type, others):
-                await self.open(agent_type, lane)
-            self._looked_into.add(agent_type)
         lanes = self._in_use(agent_type)
         for lane in lanes:
             self._broker.forget_lane(agent_type, lane)

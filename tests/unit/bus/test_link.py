@@ -12,7 +12,7 @@ import trustme
 from aio_pika.abc import AbstractConnection
 
 from harebell_bus.errors import BrokerUnavailableError, BusError, UnsupportedBrokerError
-from harebell_bus.link import Link, check_version, describe
+from harebell_bus.link import Link, check_version, describe, open_channel
 from harebell_bus.settings import BrokerSettings, BrokerSettingsError
 
 
@@ -45,6 +45,32 @@ def test_refused_with_a_reason(product: str | None, version: str, said: str) -> 
 def test_an_error_without_words_is_told_by_its_name() -> None:
     assert describe(TimeoutError()) == "TimeoutError"
     assert describe(OSError("refused")) == "OSError: refused"
+
+
+@pytest.mark.parametrize(
+    ("closed", "transport"),
+    [(True, True), (False, True), (True, False)],
+    ids=["both", "below", "no transport"],
+)
+async def test_a_lost_connection_is_told_as_such_when_a_channel_is_asked_for(
+    closed: bool, transport: bool
+) -> None:
+    """aiormq notices first, and has a plain RuntimeError for it."""
+    below = SimpleNamespace(connection=SimpleNamespace(is_closed=True)) if transport else None
+    connection = SimpleNamespace(is_closed=closed, transport=below, channel=_no_channel)
+    with pytest.raises(BrokerUnavailableError, match="lost"):
+        await open_channel(cast(AbstractConnection, connection))
+
+
+async def test_another_error_of_opening_a_channel_is_not() -> None:
+    below = SimpleNamespace(connection=SimpleNamespace(is_closed=False))
+    connection = SimpleNamespace(is_closed=False, transport=below, channel=_no_channel)
+    with pytest.raises(RuntimeError, match="closed"):
+        await open_channel(cast(AbstractConnection, connection))
+
+
+async def _no_channel(**_: Any) -> None:
+    raise RuntimeError("closed")
 
 
 async def test_a_connection_closed_before_the_first_word_is_tried_again(

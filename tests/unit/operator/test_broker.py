@@ -22,7 +22,7 @@ class Connection:
         self.declared: list[str] = []
         self.refusing = False
 
-    def channel(self) -> "Connection":
+    async def channel(self, **_: Any) -> Self:
         return self
 
     async def __aenter__(self) -> Self:

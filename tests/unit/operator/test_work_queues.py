@@ -7,7 +7,7 @@ import pytest
 
 from harebell_bus.envelopes import Message, WorkQueues
 from harebell_bus.errors import BrokerUnavailableError
-from harebell_bus.lanes import LANES, Lane, Tier, lane_of, work_queue_names
+from harebell_bus.lanes import Lane, Tier, lane_of, work_queue_names
 from harebell_bus.topology import type_key
 from harebell_crds.task import Priority, TaskPhase, TaskSpec, TaskStatus
 from harebell_operator import work_queues as module
@@ -20,13 +20,11 @@ IDLE = lane_of("background", Tier.MEMORY)
 
 
 class Around:
-    """The broker. ``down``: it confirms nothing; ``holding``: lanes with messages of an operator before."""
+    """The broker. ``down``: it confirms nothing; ``away``: lanes that cannot be declared."""
 
     def __init__(self) -> None:
         self.publisher = self
         self.down = False
-        self.holding: set[Lane] = set()
-        self.asked: list[Lane] = []
         self.declared: list[Lane] = []
         self.done: list[str] = []
         self.told: list[tuple[str, tuple[str, ...]]] = []
@@ -36,10 +34,6 @@ class Around:
 
     async def ensure_lanes(self, agent_type: str, lanes: frozenset[Lane]) -> None:
         self.declared.extend(lanes)
-
-    async def lanes_with_messages(self, agent_type: str, lanes: list[Lane]) -> list[Lane]:
-        self.asked.extend(lanes)
-        return [lane for lane in lanes if lane in self.holding]
 
     def forget_lane(self, agent_type: str, lane: Lane) -> None:
         self.done.append(f"forget {lane.name}")
@@ -134,26 +128,3 @@ async def test_who_registers_finds_the_queues_that_somebody_deleted(
     await queues.restore("t")
     assert set(around.declared) == {URGENT, USUAL}
     assert set(around.done) == {f"forget {URGENT.name}", f"forget {USUAL.name}"}
-
-
-async def test_what_an_operator_before_left_behind_is_looked_into(
-    queues: module.WorkQueues, around: Around
-) -> None:
-    around.holding = {IDLE}
-    await queues.open("t", URGENT)
-    await queues.restore("t")
-    assert set(around.asked) == set(LANES) - {URGENT, USUAL}
-    assert queues.names("t") == work_queue_names("t", {URGENT, USUAL, IDLE})
-    assert around.told[-1] == (type_key("t"), work_queue_names("t", {URGENT, USUAL, IDLE}))
-
-
-async def test_it_is_looked_for_once_but_for_failures(queues: module.WorkQueues, around: Around) -> None:
-    around.holding, around.down = {IDLE}, True
-    with pytest.raises(BrokerUnavailableError):
-        await queues.restore("t")
-    around.down = False
-    await queues.restore("t")
-    assert queues.names("t") == work_queue_names("t", {USUAL, IDLE})
-    asked = len(around.asked)
-    await queues.restore("t")
-    assert len(around.asked) == asked
