@@ -227,7 +227,8 @@ def test_who_is_told_to_stop(status: TaskStatus | None, attempt: int, stale: boo
     [
         (AttemptOutcome.SUCCEEDED, "anna", 9, False),
         (AttemptOutcome.FAILED, "anna", 10, False),
-        (AttemptOutcome.SUCCEEDED, "anna", 11, True),  # She began it once more.
+        (AttemptOutcome.SUCCEEDED, "anna", 12, False),  # The broker had not confirmed it.
+        (AttemptOutcome.SUCCEEDED, "anna", 16, True),  # She began it once more.
         (AttemptOutcome.SUCCEEDED, "bert", 9, True),
         (AttemptOutcome.LOST, "anna", 9, True),
     ],
