@@ -60,7 +60,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 INTEGRATION_WORKERS ?= 4
 # Each installs a release of its own.
-E2E_WORKERS ?= 3
+E2E_WORKERS ?= 2
 
 .PHONY: test
 test: unit chart integration e2e ## everything, from whatever state the machine is in

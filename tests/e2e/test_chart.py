@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 from tests.cluster import api
 from tests.support.kubectl import helm
 from tests.support.release import FAST, Release, install, installed, manifest
@@ -20,6 +21,7 @@ def effective_policies(release: Release) -> dict[str, dict[str, Any]]:
     return {queue["name"]: queue["effective_policy_definition"] for queue in json.loads(listed)}
 
 
+@pytest.mark.timeout(400)
 def test_two_releases_upgrade_and_uninstall(
     cluster: api.Cluster, images: api.Images, release: Release
 ) -> None:
