@@ -6,17 +6,14 @@ from pathlib import Path
 import pytest
 from tests.support.kubectl import Kubectl
 from tests.support.lanes import counts
-from tests.support.processes import Process, Processes
+from tests.support.processes import Processes
 from tests.support.release import manifest
 from tests.support.tasks import all_in
 from tests.support.waiting import until
 
 from harebell_bus.lanes import Tier, lane_of
 
-
-def diarist(start: Processes, kind: str, diary: Path) -> Process:
-    module = f"{__name__.rpartition('.')[0]}.diary:agent"
-    return start.agent(f"{kind}-1", kind, HAREBELL_AGENT_MODULE=module, DIARY=str(diary))
+from .conftest import diarist
 
 
 def cancel(kubectl: Kubectl, name: str) -> None:

@@ -4,15 +4,12 @@ from pathlib import Path
 
 import pytest
 from tests.support.kubectl import Kubectl
-from tests.support.processes import Process, Processes
+from tests.support.processes import Processes
 from tests.support.release import manifest
 from tests.support.tasks import all_in, statuses
 from tests.support.waiting import until
 
-
-def diarist(start: Processes, kind: str, diary: Path) -> Process:
-    module = f"{__name__.rpartition('.')[0]}.diary:agent"
-    return start.agent(f"{kind}-1", kind, HAREBELL_AGENT_MODULE=module, DIARY=str(diary))
+from .conftest import diarist
 
 
 def suspend(kubectl: Kubectl, name: str, wanted: bool) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.testclient import TestClient, WebSocketDenialResponse
@@ -19,16 +18,14 @@ from harebell_api import openapi
 from harebell_api.agents import Order
 from harebell_api.app import Dependencies, create_app
 from harebell_api.keyring import KeyRing
-from harebell_api.permissions import Needs, Scope, needs
+from harebell_api.permissions import Scope, needs
 from harebell_api.records import agent_record, task_record
-from harebell_api.routes import probes
 from harebell_api.tasks import DISPATCHED_BY
 
 from .fakes import FakeStore, agent, announcement, task, uid_of
+from .protection import scopes_by_route, unprotected
 from .test_api_history import FakeArchive
 
-FOR_EVERY_CLIENT = frozenset({openapi.PATH})
-"""What the API is, which everybody may know who is let in."""
 KEYS = {scope: key(scope.value) for scope in Scope}
 NONE_OF_THEM = key("stranger")
 TEXT = key("text")
@@ -61,28 +58,6 @@ ROUTES = {
     "* /api/v1/ws": Scope.READ,
     "* /api/v1/ws/{task_id}": Scope.READ,
 }
-
-
-def scopes_by_route(app: FastAPI) -> dict[str, set[Scope]]:
-    """What each route asks for that is not for everybody, by method (``*``: it has none) and path.
-
-    A mount is one that asks for nothing.
-    """
-    return {
-        f"{method} {route.path or '?'}": {
-            each.call.scope for each in dependant.dependencies if isinstance(each.call, Needs)
-        }
-        if (dependant := getattr(route, "dependant", None))
-        else set()
-        for route in iter_route_contexts(app.routes)
-        for method in sorted((route.methods or {"*"}) - {"HEAD"})
-        if route.path not in probes.PATHS | FOR_EVERY_CLIENT
-    }
-
-
-def unprotected(app: FastAPI) -> list[str]:
-    """The routes that anybody may use who is let in, though they are not meant for everybody."""
-    return [route for route, scopes in scopes_by_route(app).items() if not scopes]
 
 
 def test_every_route_says_which_scope_it_wants(parts: Dependencies) -> None:
