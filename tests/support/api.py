@@ -1,22 +1,23 @@
 """The API as a process of this machine that talks to the real API server."""
 
 import json
+import multiprocessing
 import os
 import queue
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx2
 
 from harebell_crds.keys import Scope
 
+from .forked import Forked
 from .keys import key, record
 
 KEY = key("integration")
@@ -43,7 +44,7 @@ def entries() -> list[tuple[str, bytes]]:
 class Api:
     """A running API that has listed everything once."""
 
-    process: "subprocess.Popen[str]"
+    process: Forked
     port: int
     http: httpx2.Client
     log: "queue.SimpleQueue[str]"
@@ -80,12 +81,12 @@ def running(kubeconfig: Path, namespace: str, key_folder: Path | None, **more: s
         "HAREBELL_LOG_LEVEL": "info",
         **more,
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "harebell_api"], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    output, its_output = multiprocessing.Pipe(duplex=False)
+    process = Forked("harebell_api", environment, its_output)
+    its_output.close()
     api = Api(process, 0, httpx2.Client(headers=AUTH, timeout=30, trust_env=False), queue.SimpleQueue())
     # Read all the time: who writes into a full pipe waits.
-    reader = threading.Thread(target=_read, args=(process, api.log), daemon=True)
+    reader = threading.Thread(target=_read, args=(output, api.log), daemon=True)
     reader.start()
     try:
         api.port = int(api.wait_for_log("serving namespace").rpartition(":")[2])
@@ -95,15 +96,13 @@ def running(kubeconfig: Path, namespace: str, key_folder: Path | None, **more: s
         yield api
     finally:
         api.http.close()
-        if process.poll() is None:
-            process.kill()
+        process.kill()
         process.wait()
         reader.join()
 
 
-def _read(process: "subprocess.Popen[str]", log: "queue.SimpleQueue[str]") -> None:
-    assert process.stdout is not None
-    with process.stdout:
-        for line in process.stdout:
+def _read(output: Connection, log: "queue.SimpleQueue[str]") -> None:
+    with output, os.fdopen(os.dup(output.fileno())) as lines:
+        for line in lines:
             log.put(line)
     log.put("")

@@ -4,12 +4,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from .forked import Forked
 
 HEARTBEAT_SECONDS = 1
 OFFLINE_SECONDS = 4
@@ -19,7 +20,7 @@ OFFLINE_SECONDS = 4
 class Process:
     """A running component and where its log goes."""
 
-    popen: "subprocess.Popen[bytes]"
+    popen: "subprocess.Popen[bytes] | Forked"
     log: Path
 
     def kill(self) -> None:
@@ -88,13 +89,8 @@ class Processes:
 
     def _start(self, module: str, name: str, **environment: str) -> Process:
         log = self.folder / f"{name}-{len(self.started)}.log"
-        with log.open("wb") as output:
-            popen = subprocess.Popen(
-                [sys.executable, "-m", module],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "HAREBELL_PORT": "0", **environment},
-            )
+        log.touch()
+        popen = Forked(module, {**os.environ, "HAREBELL_PORT": "0", **environment}, log)
         process = Process(popen, log)
         self.started.append(process)
         return process

@@ -2,7 +2,7 @@
 
 import sys
 
-from .lean import without_synchronous_client
+from harebell_crds.lean import without_synchronous_client
 
 without_synchronous_client()
 

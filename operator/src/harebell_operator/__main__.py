@@ -1,5 +1,9 @@
 """``python -m harebell_operator``."""
 
-from .main import main
+from harebell_crds.lean import without_synchronous_client
+
+without_synchronous_client()
+
+from .main import main  # noqa: E402 - imports the Kubernetes client
 
 main()
