@@ -1,4 +1,4 @@
-"""kubectl and helm as people call them."""
+"""kubectl and helm as people call them; what tests look at again and again is read without them."""
 
 import json
 import os
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster.api import Cluster
+
+from . import reading
 
 
 class CommandFailed(AssertionError):
@@ -43,12 +45,22 @@ class Kubectl:
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """Return one object. :raises CommandFailed: there is none."""
-        found: dict[str, Any] = json.loads(self("get", kind, name, "-o", "json"))
-        return found
+        return self._read(kind, name)
 
     def items(self, kind: str, *arguments: str) -> list[dict[str, Any]]:
-        """Return every object of a kind."""
-        found: list[dict[str, Any]] = json.loads(self("get", kind, *arguments, "-o", "json"))["items"]
+        """Return every object of a kind. :raises CommandFailed: the API server did not give them."""
+        found: list[dict[str, Any]] = self._read(kind, "", *arguments)["items"]
+        return found
+
+    def _read(self, kind: str, name: str, *arguments: str) -> dict[str, Any]:
+        place, query = reading.place(kind, self.namespace), reading.query(*arguments)
+        if place is not None and query is not None:
+            try:
+                return reading.read(self.cluster.kubeconfig, f"{place}/{name}".rstrip("/"), query)
+            except reading.NotReadError as error:
+                raise CommandFailed(str(error)) from error
+        named = (kind, name) if name else (kind,)
+        found: dict[str, Any] = json.loads(self("get", *named, *arguments, "-o", "json"))
         return found
 
 
