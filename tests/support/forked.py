@@ -5,6 +5,7 @@ suites start many hundred components. These are forked from a process that has i
 component's own modules are its own to import, and it runs as ``python -m`` would run it.
 """
 
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -67,5 +68,8 @@ def _run(module: str, environment: dict[str, str], output: Path | Connection) ->
         os.dup2(target, standard)
     os.environ.clear()
     os.environ.update(environment)
+    # It looks at KUBECONFIG while it is imported.
+    if (kube_config := sys.modules.get("kubernetes.aio.config.kube_config")) is not None:
+        importlib.reload(kube_config)
     sys.argv = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -15,7 +15,8 @@ from tests.cluster.lock import exclusive
 from harebell_bus.permissions import OPERATOR_USER, Permissions, agent_permissions, operator_permissions
 from harebell_bus.topology import COMMANDS_EXCHANGE, base_topology
 
-from .kubectl import CommandFailed, Kubectl, helm, run
+from .broker_shell import evaluate
+from .kubectl import Kubectl, helm, run
 from .waiting import until
 
 CHART = Path(__file__).parents[2] / "charts" / "harebell"
@@ -78,13 +79,12 @@ class Servers:
     def drop(self, name: str) -> None:
         """Delete a virtual host with all its queues, which cost the broker's processors also when idle."""
 
+        # It may have been deleted by a call before, whose answer was lost.
+        outcomes = "ok -> ok; {error, {no_such_vhost, _}} -> ok"
+        gone = f'case rabbit_vhost:delete(<<"{name}">>, <<"tests">>) of {outcomes} end'
+
         def dropped() -> bool:
-            try:
-                self.kubectl("exec", "rabbit-rabbitmq-0", "--", "rabbitmqctl", "-q", "delete_vhost", name)
-            except CommandFailed as error:
-                # Deleted by a call before, whose answer was lost.
-                if "does not exist" not in str(error):
-                    raise
+            evaluate(self.kubectl, gone)
             return True
 
         until(f"virtual host {name} to be deleted", dropped, 90, interval=2)
@@ -127,10 +127,9 @@ def granted(vhost: str, user: str, permissions: Permissions) -> dict[str, list[d
 
 
 def define(kubectl: Kubectl, **definitions: list[Any]) -> None:
-    """Add definitions to the broker; in one call, because each starts an Erlang of its own."""
-    # From a file: rabbitmqctl cannot read its standard input under every Erlang.
-    script = 'f=$(mktemp) && cat > "$f" && rabbitmqctl -q import_definitions "$f" && rm "$f"'
-    kubectl("exec", "-i", "rabbit-rabbitmq-0", "--", "sh", "-c", script, stdin=json.dumps(definitions))
+    """Add definitions to the broker."""
+    text = base64.b64encode(json.dumps(definitions).encode()).decode()
+    evaluate(kubectl, f'ok = rabbit_definitions:import_raw(base64:decode(<<"{text}">>))')
 
 
 def deploy(cluster: Cluster, namespace: str) -> Servers:

@@ -229,4 +229,4 @@ async def opened(
 def drop(broker: Servers, vhosts: Sequence[Vhost]) -> None:
     """Remove virtual hosts with all that is in them."""
     for vhost in vhosts:
-        broker.kubectl("exec", "rabbit-rabbitmq-0", "--", "rabbitmqctl", "-q", "delete_vhost", vhost.name)
+        broker.drop(vhost.name)

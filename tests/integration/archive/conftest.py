@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractConnection
 from tests.support.api import KEY, Api, running
+from tests.support.broker_shell import evaluate
 from tests.support.keys import record, write
 from tests.support.processes import Process, Processes, free_port, processes
 from tests.support.servers import Servers, Vhost
@@ -155,9 +156,8 @@ def impatient_broker(servers: Servers) -> Iterator[None]:
     """Queues declared meanwhile repeat an unconfirmed dead letter after a second instead of three minutes."""
 
     def set_patience(milliseconds: int) -> None:
-        node = ("exec", "rabbit-rabbitmq-0", "--", "rabbitmqctl", "eval")
         setting = f"[rabbit, dead_letter_worker_publisher_confirm_timeout, {milliseconds}]"
-        servers.kubectl(*node, f"rpc:multicall(application, set_env, {setting}), ok.")
+        evaluate(servers.kubectl, f"rpc:multicall(application, set_env, {setting})")
 
     set_patience(1000)
     yield
