@@ -9,11 +9,12 @@ from harebell_crds.agent import AgentPhase
 from harebell_crds.task import TaskPhase
 
 from . import metrics
+from .apiserver import KubeError, RefusedError
 from .bus import BusReconciler
 from .decide.adoption import Fate, Found, Round, Takeover, fate, note, report
 from .decide.agent import is_offline
 from .decide.observation import Sighting
-from .kube import Kube, KubeError, RefusedError
+from .kube import Kube
 from .store import Store
 from .workforce import Workforce
 

@@ -13,6 +13,7 @@ from harebell_crds.agent import AgentSpec, AgentStatus, CurrentTask
 from harebell_crds.task import CancelMode, TaskPhase, TaskStatus
 
 from . import metrics
+from .apiserver import AlreadyExistsError, NotFoundError
 from .broker import Broker
 from .commands import send_welcome
 from .decide.agent import decide, is_offline, left
@@ -22,7 +23,7 @@ from .decide.fencing import is_stale
 from .decide.observation import StopOrder
 from .decide.pool import NOTICE_SECONDS
 from .decide.standing import OrderKind, ordered
-from .kube import AlreadyExistsError, Kube, NotFoundError, agent_labels, made_here
+from .kube import Kube, agent_labels, made_here
 from .reconciling import RETRY_SECONDS, take_step
 from .reporting import record
 from .standings import Standings

@@ -12,9 +12,10 @@ from harebell_bus.envelopes import ArchiveReport
 from harebell_crds.bus import BUS_NAME, BusStatus
 
 from . import metrics
+from .apiserver import AlreadyExistsError, KubeError, NotFoundError
 from .broker import Broker
 from .decide.bus import BusObservation, decide, is_pressing
-from .kube import AlreadyExistsError, Kube, KubeError, NotFoundError, Reference
+from .kube import Kube, Reference
 
 logger = logging.getLogger(__name__)
 

@@ -24,10 +24,11 @@ from . import metrics, watch
 from .adoption import Adoption
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
+from .apiserver import ApiServer, api_client
 from .broker import Broker
 from .bus import BusReconciler
 from .commands import send_query
-from .kube import Kube, api_client
+from .kube import Kube
 from .lanes import LaneKeeper
 from .leadership import LeadershipLostError, lead
 from .pools import PoolReconciler
@@ -103,7 +104,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     agent_queue: WorkQueue[str] = WorkQueue()
     announcement_queue: WorkQueue[str] = WorkQueue()
     pool_queue: WorkQueue[str] = WorkQueue()
-    kube = Kube(api, settings.namespace)
+    kube = Kube(ApiServer(api), settings.namespace)
     watchdog = state.watchdog = Watchdog(kube, settings.watch_seconds)
     broker = Broker(settings.broker, settings.identity, record_heartbeats=settings.record_heartbeats)
     standings = Standings(store, announcement_queue, broker, _now)

@@ -13,6 +13,7 @@ from harebell_crds.pool import AgentPoolSpec, AgentPoolStatus
 from harebell_crds.task import TaskPhase
 
 from .agents import AgentReconciler
+from .apiserver import NotFoundError, RefusedError
 from .broker import Broker
 from .decide.observation import EventNote, EventType
 from .decide.pod import Credentials, Trouble, pod_for, read_pod, selector, template_hash
@@ -27,7 +28,7 @@ from .decide.pool import (
     presence_of,
 )
 from .decide.standing import Drain
-from .kube import Kube, NotFoundError, RefusedError
+from .kube import Kube
 from .reconciling import take_step
 from .reporting import record, write_when_due
 from .store import AgentEntry, PodEntry, PoolEntry, Store

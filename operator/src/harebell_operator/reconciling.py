@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from . import metrics
-from .kube import KubeError, NotFoundError, RefusedError
+from .apiserver import KubeError, NotFoundError, RefusedError
 from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from . import metrics
+from .apiserver import KubeError
 from .decide.observation import EventNote
-from .kube import Kube, KubeError
+from .kube import Kube
 from .store import AgentEntry, AnnouncementEntry, PoolEntry, TaskEntry
 from .workqueue import WorkQueue
 

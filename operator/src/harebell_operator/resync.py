@@ -6,7 +6,8 @@ from typing import Any
 
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
-from .kube import Kube, KubeError, NotFoundError
+from .apiserver import KubeError, NotFoundError
+from .kube import Kube
 from .pools import PoolReconciler
 from .store import Store
 from .tasks import TaskReconciler

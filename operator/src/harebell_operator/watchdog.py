@@ -9,8 +9,9 @@ import logging
 from typing import Any
 
 from . import metrics
+from .apiserver import KubeError
 from .decide.silence import LOOKS, Lag, look
-from .kube import Kube, KubeError, version
+from .kube import Kube, version
 
 logger = logging.getLogger(__name__)
 

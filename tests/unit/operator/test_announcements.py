@@ -6,7 +6,7 @@ from typing import Any
 from harebell_bus.envelopes import AgentRef, Heartbeat, HeartbeatReason
 from harebell_crds.agent import AgentStatus
 from harebell_operator.announcements import AnnouncementReconciler
-from harebell_operator.kube import KubeError, NotFoundError
+from harebell_operator.apiserver import KubeError, NotFoundError
 from harebell_operator.resync import Resync
 from harebell_operator.standings import Standings
 from harebell_operator.store import AgentEntry, Store

@@ -6,7 +6,7 @@ from typing import Any
 
 from harebell_bus.envelopes import AgentRef, CurrentTask, Heartbeat, HeartbeatReason, PodRef, TaskRef
 from harebell_crds.agent import AgentStatus
-from harebell_operator.kube import KubeError, NotFoundError, RefusedError
+from harebell_operator.apiserver import KubeError, NotFoundError, RefusedError
 from harebell_operator.pools import PoolReconciler
 from harebell_operator.store import AgentEntry, Store
 from harebell_operator.workqueue import WorkQueue

@@ -3,7 +3,7 @@
 import pytest
 
 from harebell_operator import metrics
-from harebell_operator.kube import KubeError, NotFoundError, RefusedError
+from harebell_operator.apiserver import KubeError, NotFoundError, RefusedError
 from harebell_operator.reconciling import FAULT_SECONDS, RETRY_SECONDS, take_step
 from harebell_operator.workqueue import WorkQueue
 

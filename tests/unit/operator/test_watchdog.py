@@ -7,7 +7,8 @@ import pytest
 from tests.support.waiting import eventually
 
 from harebell_operator import watch
-from harebell_operator.kube import KubeError, version
+from harebell_operator.apiserver import KubeError
+from harebell_operator.kube import version
 from harebell_operator.watchdog import KINDS, Watchdog
 
 
