@@ -13,7 +13,7 @@ LOCK = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --pyth
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -57,19 +57,23 @@ verify: venv ## regenerate, lint, types, import rules: fails on any difference
 # ---- tests -----------------------------------------------------------------------------------------------
 
 PYTEST := $(BIN)/python -m pytest
-# Of pytest. Integration tests wait more than they compute; those that take a server away come afterwards.
+# Of pytest. Integration tests wait more than they compute; those that take a server away run alone.
 # In the order of their names: pytest-xdist would leave files with few tests, which may be long ones, for last.
 WORKERS ?= 2
 INTEGRATION_WORKERS ?= 4
 # Each installs a release of its own.
 E2E_WORKERS ?= 2
+BESIDE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
-test: unit chart integration e2e ## everything, from whatever state the machine is in
+test: images ## everything, from whatever state the machine is in
+	@# Those that take servers away mostly wait for them: what needs none runs meanwhile, and yields to them.
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target YIELDING="nice -n 19" integration-alone unit chart
+	@$(MAKE) --no-print-directory integration-beside e2e
 
 .PHONY: unit
 unit: venv ## decisions, models, actions: no cluster needed
-	$(PYTEST) tests/unit -n $(WORKERS)
+	$(YIELDING) $(PYTEST) tests/unit -n $(WORKERS)
 
 .PHONY: properties
 properties: venv ## many random interleavings of a Task's events; ARGS="--help" lists what can be chosen
@@ -77,16 +81,25 @@ properties: venv ## many random interleavings of a Task's events; ARGS="--help" 
 
 .PHONY: chart
 chart: cluster ## the chart as rendered
-	$(PYTEST) tests/chart -n $(WORKERS)
+	$(YIELDING) $(PYTEST) tests/chart -n $(WORKERS)
 
-.PHONY: integration
+INTEGRATION_BESIDE := $(PYTEST) tests/integration -m "not chaos and not alone" -n $(INTEGRATION_WORKERS) $(BESIDE)
+INTEGRATION_ALONE := $(PYTEST) tests/integration -m "alone and not chaos"
+
+.PHONY: integration integration-beside integration-alone
 integration: cluster ## each component against the real API server, RabbitMQ and PostgreSQL
-	$(PYTEST) tests/integration -m "not chaos and not alone" -n $(INTEGRATION_WORKERS) --dist loadfile --no-loadscope-reorder
-	$(PYTEST) tests/integration -m "alone and not chaos"
+	$(INTEGRATION_BESIDE)
+	$(INTEGRATION_ALONE)
+
+integration-beside: cluster
+	$(INTEGRATION_BESIDE)
+
+integration-alone: cluster
+	$(INTEGRATION_ALONE)
 
 .PHONY: e2e
 e2e: images ## the installed chart: real pods, helm, ingress
-	$(PYTEST) tests/e2e -m "not alone" -n $(E2E_WORKERS) --dist loadfile
+	$(PYTEST) tests/e2e -m "not alone" -n $(E2E_WORKERS) $(BESIDE)
 	$(PYTEST) tests/e2e -m alone
 
 .PHONY: bench

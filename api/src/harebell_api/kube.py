@@ -18,6 +18,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from harebell_crds import GROUP, VERSION
+from harebell_crds.lean import with_proxy_of_environment
 
 from .kube_errors import ApiServerUnreachableError, error_of
 from .shallow import read_json
@@ -247,6 +248,7 @@ async def connect() -> AsyncIterator[ApiClient]:
         config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     else:
         await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    with_proxy_of_environment(configuration)
     async with ApiClient(configuration) as client:
         client.user_agent = "harebell-api"
         yield client

@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 from kubernetes.aio import client, config
 
+from harebell_crds.lean import with_proxy_of_environment
+
 TIMEOUT_SECONDS = 15.0
 PAGE = 500
 
@@ -120,5 +122,6 @@ async def api_client() -> AsyncIterator[client.ApiClient]:
         config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     else:
         await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    with_proxy_of_environment(configuration)
     async with client.ApiClient(configuration) as api:
         yield api

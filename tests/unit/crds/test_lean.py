@@ -1,9 +1,12 @@
-"""What the processes that speak to Kubernetes do not import."""
+"""What the processes that speak to Kubernetes do not import, and do not look for."""
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+from harebell_crds.lean import with_proxy_of_environment
 
 CHECK = """
 from harebell_crds.lean import without_synchronous_client
@@ -32,3 +35,25 @@ def test_help_is_told_by_the_module(component: str) -> None:
     command = [sys.executable, "-m", component, "--help"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "HAREBELL_NAMESPACE" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("host", "configured", "taken"),
+    [
+        ("https://10.0.0.1:443", None, "http://proxy:3128"),
+        ("https://10.0.0.1:443", "http://own:3128", "http://own:3128"),
+        ("https://kubernetes.default.svc", None, None),
+        ("http://10.0.0.1:8080", None, None),
+    ],
+)
+def test_the_proxy_is_taken_from_the_environment_once(
+    monkeypatch: pytest.MonkeyPatch, host: str, configured: str | None, taken: str | None
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", ".svc")
+    configuration = SimpleNamespace(host=host, proxy=configured, client_session_kwargs=None)
+    with_proxy_of_environment(configuration)
+    assert configuration.proxy == taken
+    assert configuration.client_session_kwargs == {"trust_env": False}
