@@ -150,7 +150,7 @@ def test_no_task_is_lost_and_none_fails(upgrade: Upgrade) -> None:
 
     found = until("every Task to succeed", done, 300, interval=1)
     print(f"{len(upgrade.before)} Tasks from before the upgrade and {len(upgrade.during)} from meanwhile")
-    assert {name: found[name]["failures"] for name in names if found[name]["failures"]} == {}
+    assert {name: found[name]["attempts"] for name in names if found[name]["failures"]} == {}
     assert {found[name]["result"]["name"] for name in upgrade.during} == set(upgrade.during)
 
 

@@ -224,5 +224,7 @@ def installed(
     finally:
         if kubectl("get", "namespace", namespace, "--ignore-not-found", "-o", "name"):
             helm(cluster, "uninstall", name, "-n", namespace, "--ignore-not-found")
+            # Nodes of a broker that all stop at once wait for one another for as long as they may.
+            kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false")
             kubectl("delete", "namespace", namespace, "--timeout=60s")
             cluster.reclaim()
