@@ -62,7 +62,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 INTEGRATION_WORKERS ?= 4
 # Each installs a release of its own.
-E2E_WORKERS ?= 2
+E2E_WORKERS ?= 3
 BESIDE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: test

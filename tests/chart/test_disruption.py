@@ -69,7 +69,7 @@ def test_an_evicted_agent_has_time_to_finish_and_to_hand_back(variant: str) -> N
         if name.startswith(AGENTS):
             (agent,) = pod["spec"]["containers"]
             (drain,) = (int(e["value"]) for e in agent["env"] if e["name"] == "HAREBELL_DRAIN_SECONDS")
-            assert pod["spec"]["terminationGracePeriodSeconds"] >= drain + 10
+            assert pod["spec"]["terminationGracePeriodSeconds"] >= drain + 25
 
 
 @every_variant

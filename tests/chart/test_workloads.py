@@ -77,7 +77,7 @@ def test_a_pool_of_agents() -> None:
     pod = deployment["template"]
     assert deployment["replicas"] == 5
     assert pod["metadata"]["labels"]["harebell.dev/agent-type"] == "llm"
-    assert pod["spec"]["terminationGracePeriodSeconds"] == 130
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 145
     assert pod["spec"]["nodeSelector"] == {"gpu": "yes"}
     assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
     assert pod["spec"]["containers"][0]["image"] == f"registry.example.org:5000/me/agent@{DIGEST}"

@@ -36,6 +36,8 @@ class Upgrade:
     secrets: dict[str, dict[str, str]]
     volumes: dict[str, str]
     archived: int
+    agents: set[str]
+    """Those of the version before."""
     before: list[str]
     during: list[str] = field(default_factory=list)
     ready: list[int] = field(default_factory=list)
@@ -112,7 +114,12 @@ def upgrade(cluster: Cluster, images: Images) -> Iterator[Upgrade]:
                 names = work(release)
                 until("the archive to have begun", lambda: archived(release) > 0, 60)
                 seen = Upgrade(
-                    release, secrets(release.kubectl), volumes(release.kubectl), archived(release), names
+                    release,
+                    secrets(release.kubectl),
+                    volumes(release.kubectl),
+                    archived(release),
+                    set(release.pods("agent-text")),
+                    names,
                 )
                 with ThreadPoolExecutor(1) as beside:
                     upgrading = beside.submit(
@@ -150,7 +157,13 @@ def test_no_task_is_lost_and_none_fails(upgrade: Upgrade) -> None:
 
     found = until("every Task to succeed", done, 300, interval=1)
     print(f"{len(upgrade.before)} Tasks from before the upgrade and {len(upgrade.during)} from meanwhile")
-    assert {name: found[name]["attempts"] for name in names if found[name]["failures"]} == {}
+    # Agents of the version before try for no more than 8 s to have what they hand back confirmed; nodes of
+    # the broker that restart may hold that up: what one of them could not hand back is lost, and done again.
+    ended = [(name, attempt) for name in names for attempt in found[name]["attempts"]]
+    usual = ("Succeeded", "Interrupted")
+    lost = [(name, attempt) for name, attempt in ended if attempt["outcome"] not in usual]
+    print(f"lost by agents of the version before: {lost}")
+    assert {(a["outcome"], a["agentName"] in upgrade.agents) for _, a in lost} <= {("Lost", True)}, lost
     assert {found[name]["result"]["name"] for name in upgrade.during} == set(upgrade.during)
 
 

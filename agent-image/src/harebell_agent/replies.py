@@ -15,6 +15,9 @@ from .backoff import backoff
 
 logger = logging.getLogger(__name__)
 
+MAX_PAUSE_SECONDS = 3.0
+"""Between two tries to have an outcome confirmed. Without a connection a try costs nothing."""
+
 
 class Publishing(Protocol):
     """What is needed of :class:`harebell_bus.publisher.Publisher`."""
@@ -54,7 +57,7 @@ class Replies:
                 await self._publish(reply, name)
             except BusError as error:
                 failures += 1
-                delay = backoff(failures)
+                delay = min(backoff(failures), MAX_PAUSE_SECONDS)
                 logger.warning("%s was not confirmed: %s; again in %.1f s", reply.kind, error, delay)
                 await self._pause(delay)
             else:

@@ -31,10 +31,13 @@ from .worker import Worker
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 3.0
-"""How long an action may take to stop when the agent is shut down, whatever its own grace period. With the
-drain and the good-bye it fits into the 30 s that Kubernetes gives a Pod by default."""
-LEAVE_SECONDS = 5.0
-"""How long to try to get the last outcomes confirmed."""
+"""How long an action may take to stop when the agent is shut down, whatever its own grace period."""
+LEAVE_SECONDS = 20.0
+"""How long to try to get the last outcomes confirmed; what is not confirmed counts as lost. Nodes of the
+broker may be restarting too. A Pod should have the drain and all of these, which Kubernetes does not know."""
+HURRIED_SECONDS = 5.0
+"""The same when told twice to shut down."""
+GOODBYE_SECONDS = 2.0
 
 
 class Runtime:
@@ -160,13 +163,12 @@ class Runtime:
         await self._until_idle_or(self._hurry.wait(), self._settings.drain_seconds)
         for attempt in self._inflight.all():
             attempt.stop.request(StopCause.SHUTDOWN, "the agent is shut down", immediate=self._hurry.is_set())
-        clock = asyncio.get_running_loop().time
-        ends = clock() + STOP_SECONDS + LEAVE_SECONDS
-        await self._until_idle_or(asyncio.Event().wait(), STOP_SECONDS + LEAVE_SECONDS)
+        confirming = HURRIED_SECONDS if self._hurry.is_set() else LEAVE_SECONDS
+        await self._until_idle_or(asyncio.Event().wait(), STOP_SECONDS + confirming)
         for attempt in self._inflight.all():
             logger.warning("left without a confirmed outcome: %s", attempt.work.task.uid)
         try:
-            async with asyncio.timeout_at(max(ends, clock() + 1) if self._publisher.attached else 0):
+            async with asyncio.timeout(GOODBYE_SECONDS if self._publisher.attached else 0):
                 await self._presence.leave()
         except TimeoutError:
             logger.warning("left without saying good-bye: %s", self._link.error or "no confirm in time")

@@ -1,5 +1,6 @@
 """An agent process and a real broker; the test is the operator."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -222,6 +223,21 @@ async def test_what_does_not_end_in_time_is_handed_back(
         assert await process.ended(10) == 0
         await operator.outcome(task, Interrupted)
         assert operator.heartbeats[-1].reason is HeartbeatReason.LEAVING
+
+
+async def test_what_is_handed_back_waits_for_the_broker(
+    operator: Operator, wire: Wire, tmp_path: Path
+) -> None:
+    async with agent(wire.url, tmp_path, HAREBELL_DRAIN_SECONDS="0.5") as process:
+        task = await operator.dispatch("slow", {"seconds": 600})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await wire.cut()
+        process.signal(signal.SIGTERM)
+        # About as long as a broker of several nodes takes to go on after one of them went.
+        await asyncio.sleep(10)
+        await wire.join()
+        await operator.outcome(task, Interrupted)
+        assert await process.ended() == 0
 
 
 async def test_told_twice_it_ends_at_once(operator: Operator, agent_url: str, tmp_path: Path) -> None:
