@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
@@ -42,6 +44,16 @@ class TlsBroker:
         """Deploy it, or change it. Its certificate is also for the address that tests reach it by."""
         names = f"rabbitmq.embedded.tls.extraNames={{{self.address}}}"
         apply_chart(self.kubectl, "rabbitmq", "--set", names, *arguments)
+        # Every node of the cluster learns a moment later than the API server that the Pod is ready.
+        until("its port to be served", self._served, 30)
+
+    def _served(self) -> bool:
+        url = urlsplit(self.url())
+        try:
+            with socket.create_connection((url.hostname, url.port), timeout=5):
+                return True
+        except OSError:
+            return False
 
     def url(self, secret: str = AMQP_SECRET) -> str:
         """Return the URL in a component's Secret, as it is from outside the cluster."""

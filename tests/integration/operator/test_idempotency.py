@@ -55,6 +55,8 @@ def test_a_key_is_done_once_however_it_came(
 
     # REST first: the manifest's Task ends, and says which one is done.
     original = dispatch(api, "two")
+    # Of two that are new and from the same second, either may be the one that is done.
+    until("it to wait for an agent", lambda: all_in("Queued", kubectl, [original["taskId"]]), 60)
     kubectl.apply(keyed("too-late", "two"))
     until("the duplicate to end", lambda: is_duplicate(kubectl, "too-late"), 60)
     found = statuses(kubectl)["too-late"]

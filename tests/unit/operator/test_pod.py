@@ -32,6 +32,24 @@ def environment(pod: dict[str, Any]) -> dict[str, Any]:
     return {e["name"]: e.get("value", e.get("valueFrom")) for e in env}
 
 
+@pytest.mark.parametrize(
+    ("drain", "given", "seconds"),
+    [
+        (None, {}, 45),
+        ("60", {}, 85),
+        ("2.5", {}, 28),
+        ("soon", {}, 45),
+        ("inf", {}, 45),
+        ("60", {"terminationGracePeriodSeconds": 1}, 1),
+    ],
+)
+def test_an_agent_has_time_to_drain_and_to_hand_back(
+    drain: str | None, given: dict[str, int], seconds: int
+) -> None:
+    variables = [] if drain is None else [{"name": "HAREBELL_DRAIN_SECONDS", "value": drain}]
+    assert made(template({"env": variables}, **given))["spec"]["terminationGracePeriodSeconds"] == seconds
+
+
 def test_what_an_agent_needs_is_filled_in() -> None:
     pod = made(template(), Credentials("bell-amqp-agent-{type}", "ca.pem", "bell-ca", "bell-cert-{type}"))
     assert pod["metadata"]["generateName"] == "crew-"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,11 @@ _USER = 65532
 """As in the image."""
 _PORT = 9091
 _AMQP = "/etc/harebell/amqp"
+_DRAIN_VARIABLE = "HAREBELL_DRAIN_SECONDS"
+_DRAIN_SECONDS = 20
+"""What an agent takes for that variable by itself."""
+_HAND_BACK_SECONDS = 25
+"""What an agent may take after its drain, where the broker is slow to confirm."""
 _BUSY_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _FIELDS = {
     "POD_NAME": "metadata.name",
@@ -99,6 +105,7 @@ def pod_for(
     _volumes(spec, agent, agent_type, credentials)
     _probes(agent)
     _security(spec, agent)
+    spec.setdefault("terminationGracePeriodSeconds", _drain_seconds(agent) + _HAND_BACK_SECONDS)
     if not spec.get("affinity"):
         # The scheduler spreads by itself only what a controller of its own list owns.
         spec.setdefault("topologySpreadConstraints", [_spread(pool)])
@@ -138,6 +145,14 @@ def _environment(agent: dict[str, Any], agent_type: str) -> None:
     fixed["HAREBELL_AGENT_ID"] = {**fixed["POD_NAME"], "name": "HAREBELL_AGENT_ID"}
     own = [e for e in agent.get("env") or [] if e.get("name") not in fixed]
     agent["env"] = [*fixed.values(), *own]
+
+
+def _drain_seconds(agent: dict[str, Any]) -> int:
+    given = next((e.get("value") for e in agent["env"] if e.get("name") == _DRAIN_VARIABLE), None)
+    try:
+        return math.ceil(float(given or _DRAIN_SECONDS))
+    except (ValueError, OverflowError):  # the agent says what is wrong with it
+        return _DRAIN_SECONDS
 
 
 def _volumes(
