@@ -66,14 +66,14 @@ E2E_WORKERS ?= 3
 BESIDE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
-test: images ## everything, from whatever state the machine is in
+test: images unit ## everything, from whatever state the machine is in
 	@# Those that take servers away mostly wait for them: what needs none runs meanwhile, and yields to them.
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target YIELDING="nice -n 19" integration-alone unit chart
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target YIELDING="nice -n 19" integration-alone chart
 	@$(MAKE) --no-print-directory integration-beside e2e
 
 .PHONY: unit
 unit: venv ## decisions, models, actions: no cluster needed
-	$(YIELDING) $(PYTEST) tests/unit -n $(WORKERS)
+	$(PYTEST) tests/unit -n $(WORKERS)
 
 .PHONY: properties
 properties: venv ## many random interleavings of a Task's events; ARGS="--help" lists what can be chosen
