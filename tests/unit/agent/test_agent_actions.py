@@ -212,6 +212,25 @@ async def test_a_cancelled_command_is_killed_with_its_children(tmp_path: Path) -
     await until(lambda: not alive(file))
 
 
+async def test_a_command_that_is_cancelled_while_it_starts_is_killed_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, start = tmp_path / "pid", asyncio.create_subprocess_exec
+
+    async def slow(*argv: Any, **more: Any) -> asyncio.subprocess.Process:
+        process = await start(*argv, **more)
+        await asyncio.sleep(1)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+    running = asyncio.create_task(python(FAMILY, str(file)))
+    await until(lambda: file.exists() and file.read_text())
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until(lambda: not alive(file))
+
+
 async def test_a_command_that_leaves_a_child_with_its_output_is_not_waited_for_for_ever() -> None:
     code = "import subprocess, sys; subprocess.Popen(['sleep', '600']); print('done')"
     with pytest.raises(RetryableError, match="longer than 1 s\ndone"):

@@ -77,19 +77,7 @@ def command_action(allowed: AllowList) -> Callable[[Context, CommandPayload], Aw
 
 async def _run(ctx: Context, argv: tuple[str, ...], payload: CommandPayload) -> CommandResult:
     begun = time.monotonic()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL if payload.stdin is None else asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
-            start_new_session=True,  # A process group of its own, so that its children can be killed with it.
-        )
-    except OSError as error:
-        raise PermanentError(
-            f"{argv[0]!r} cannot be run: {error.strerror}", code="CommandNotRunnable"
-        ) from error
+    process = await _start(argv, payload)
     assert process.stdout and process.stderr  # noqa: PT018
     out, err = _Tail(), _Tail()
     reading = asyncio.gather(
@@ -124,6 +112,32 @@ async def _run(ctx: Context, argv: tuple[str, ...], payload: CommandPayload) -> 
         stderr_truncated=err.truncated,
         seconds=round(time.monotonic() - begun, 3),
     )
+
+
+async def _start(argv: tuple[str, ...], payload: CommandPayload) -> asyncio.subprocess.Process:
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL if payload.stdin is None else asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            start_new_session=True,  # A process group of its own, so that its children can be killed with it.
+        )
+    )
+    try:
+        # Cancelled halfway, asyncio would kill the command alone, and wait for children that hold its output.
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            await _end(starting.result())
+            starting.result()._transport.close()  # type: ignore[attr-defined]  # As above.
+        raise
+    except OSError as error:
+        raise PermanentError(
+            f"{argv[0]!r} cannot be run: {error.strerror}", code="CommandNotRunnable"
+        ) from error
 
 
 @dataclass
