@@ -1,6 +1,6 @@
-"""How unit tests run: also beside others, so how long an example takes says nothing."""
+"""How unit tests run: on machines that have other work too, so how long an example takes says nothing."""
 
 from hypothesis import settings
 
-settings.register_profile("beside", deadline=None)
-settings.load_profile("beside")
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")

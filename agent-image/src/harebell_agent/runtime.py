@@ -34,7 +34,7 @@ STOP_SECONDS = 3.0
 """How long an action may take to stop when the agent is shut down, whatever its own grace period."""
 LEAVE_SECONDS = 20.0
 """How long to try to get the last outcomes confirmed; what is not confirmed counts as lost. Nodes of the
-broker may be restarting too. A Pod should have the drain and all of these, which Kubernetes does not know."""
+broker may be restarting too. A Pod's grace period should hold the drain and all of these."""
 HURRIED_SECONDS = 5.0
 """The same when told twice to shut down."""
 GOODBYE_SECONDS = 2.0
