@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQu
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelNotFoundEntity
 
 from .errors import BrokerUnavailableError
-from .link import describe, open_channel
+from .link import describe, is_lost, open_channel
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ class Lanes:
     def _lost(self, name: str, error: BaseException) -> None:
         self._queues.pop(name, None)
         # A lost connection takes all of them, and is told by whoever keeps it.
-        if name not in self._told and not self._connection.is_closed:
+        if name not in self._told and not is_lost(self._connection):
             self._told.add(name)
             logger.warning("no work from %s for now: %s", name, describe(error))
 

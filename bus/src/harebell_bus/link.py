@@ -18,13 +18,15 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from .errors import BrokerUnavailableError, BusError, UnsupportedBrokerError
 from .settings import BrokerSettings
 from .topology import MINIMUM_VERSION
+from .transport import Connection
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 MAX_BACKOFF_SECONDS = 15.0
 HEARTBEAT_SECONDS = 10
-"""Of the connection. A machine that is gone without a word is noticed after three of them."""
+"""Of the connection, unless its URL says otherwise (``?heartbeat=``, one of RabbitMQ's URI query parameters).
+A machine that is gone without a word is noticed after three of them."""
 STABLE_SECONDS = 30.0
 """A session that lasted as long was a good one: after it, the backoff begins anew."""
 
@@ -54,8 +56,8 @@ class Link:
                     check_version(connection)
                     self.connected, self.error = True, None
                     logger.info("connected to the broker")
-                    await _until_closed(connection, session)
-                self.error = "closed by the broker"
+                    await _until_lost(connection, session)
+                self.error = "the session ended"
             except UnsupportedBrokerError:
                 raise
             except (AMQPError, ChannelInvalidStateError, BusError, OSError, TimeoutError) as error:
@@ -69,13 +71,15 @@ class Link:
             await asyncio.sleep(delay)
 
     async def _connect(self) -> AbstractConnection:
-        url = self._settings.url().update_query(heartbeat=HEARTBEAT_SECONDS)
+        url = self._settings.url()
+        url = url.update_query(heartbeat=url.query.get("heartbeat", str(HEARTBEAT_SECONDS)))
         try:
             return await aio_pika.connect(
                 url,
                 ssl_context=self._settings.ssl_context(),
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 client_properties={"connection_name": self._name},
+                connection_class=Connection,
             )
         except StopAsyncIteration as error:
             # aiormq's word for a connection that is closed before the broker has said anything, as by a proxy
@@ -97,10 +101,15 @@ async def open_channel(
             publisher_confirms=publisher_confirms, on_return_raises=on_return_raises
         )
     except RuntimeError as error:
-        transport = connection.transport
-        if not connection.is_closed and transport is not None and not transport.connection.is_closed:
+        if not is_lost(connection):
             raise
         raise BrokerUnavailableError("the connection is lost") from error
+
+
+def is_lost(connection: AbstractConnection) -> bool:
+    """Whether nothing more can be done with the connection. (Its ``is_closed`` knows of ``close`` alone.)"""
+    transport = connection.transport
+    return connection.is_closed or transport is None or transport.connection.is_closed
 
 
 def check_version(connection: AbstractConnection) -> None:
@@ -132,15 +141,31 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-async def _until_closed(connection: AbstractConnection, session: Session) -> None:
-    """Run the session; end it when the connection closes under it."""
-    closed = asyncio.ensure_future(connection.closed())
+async def _until_lost(connection: AbstractConnection, session: Session) -> None:
+    """Run the session; end it when the connection is lost under it.
+
+    :raises BrokerUnavailableError: it was.
+    """
+    lost: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+    def tell(_: object, error: BaseException | None = None) -> None:
+        if not lost.done():
+            lost.set_result(error)
+
+    connection.close_callbacks.add(tell)
+    if is_lost(connection):
+        tell(connection)
     running = asyncio.ensure_future(session(connection))
     try:
-        await asyncio.wait({closed, running}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()
+        either: set[asyncio.Future[Any]] = {lost, running}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            error = lost.result()
+            raise BrokerUnavailableError("closed" if error is None else describe(error))
+        if running.cancelled():
+            # By nobody here, so by something within it; the link goes on.
+            raise BrokerUnavailableError("the session was cancelled")
+        running.result()
     finally:
-        for task in (running, closed):
-            task.cancel()
-        await asyncio.gather(running, closed, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -189,7 +189,7 @@ async def operating(url: str) -> AsyncIterator[Operator]:
 
 
 class Wire:
-    """Passes bytes to the broker and back, until it is cut. ``alter`` changes what the broker says."""
+    """Passes bytes to the broker and back, until cut or frozen. ``alter`` changes what the broker says."""
 
     def __init__(self, url: str, alter: Callable[[bytes], bytes] = lambda chunk: chunk) -> None:
         self._target = URL(url)
@@ -198,6 +198,8 @@ class Wire:
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._port = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     @property
     def url(self) -> str:
@@ -218,20 +220,32 @@ class Wire:
         await asyncio.gather(*self._pipes, return_exceptions=True)
         self._writers.clear()
 
+    def freeze(self) -> None:
+        """Keep all bytes and close nothing, as when a machine hangs or a firewall drops its packets."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Let everything through again, what was kept too."""
+        self._flowing.set()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, here = await asyncio.open_connection(self._target.host, self._target.port or 5672)
         self._writers |= {writer, here}
         for source, sink, alter in ((reader, here, bytes), (there, writer, self._alter)):
-            pipe = asyncio.create_task(_pipe(source, sink, alter))
+            pipe = asyncio.create_task(_pipe(source, sink, alter, self._flowing))
             self._pipes.add(pipe)
             pipe.add_done_callback(self._pipes.discard)
 
 
 async def _pipe(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, alter: Callable[[bytes], bytes]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    alter: Callable[[bytes], bytes],
+    flowing: asyncio.Event,
 ) -> None:
     try:
         while chunk := await reader.read(65536):
+            await flowing.wait()
             writer.write(alter(chunk))
             await writer.drain()
     except OSError:

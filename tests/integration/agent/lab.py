@@ -22,6 +22,15 @@ async def slow(ctx: Context, payload: dict[str, float]) -> str:
     return "done"
 
 
+@agent.action("saving", resumable=True)
+async def saving(ctx: Context, payload: dict[str, float]) -> str:
+    ends = time.monotonic() + payload["seconds"]
+    while time.monotonic() < ends:
+        await ctx.checkpoint({"until": ends})
+        await asyncio.sleep(0.2)
+    return "done"
+
+
 @agent.action("blocking")
 def blocking(ctx: Context, payload: dict[str, float]) -> str:
     ends = time.monotonic() + payload["seconds"]

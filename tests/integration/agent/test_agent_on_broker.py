@@ -121,6 +121,25 @@ async def test_an_outcome_waits_for_the_broker(operator: Operator, wire: Wire, t
         await operator.outcome(task, Succeeded)
 
 
+async def test_an_outcome_and_checkpoints_outlive_a_broker_that_fell_silent(
+    operator: Operator, wire: Wire, tmp_path: Path
+) -> None:
+    async with agent(f"{wire.url}?heartbeat=1", tmp_path, HAREBELL_AGENT_CONCURRENCY="2") as process:
+        short = await operator.dispatch("blocking", {"seconds": 3})
+        long = await operator.dispatch("saving", {"seconds": 14})
+        both = (short, long)
+        await operator.hears("their start", lambda: all("Started" in operator.said(t) for t in both))
+        wire.freeze()
+        log = tmp_path / f"{process.id}.log"
+        await operator.hears("the loss", lambda: "broker connection lost" in log.read_text())
+        wire.thaw()
+        await operator.registered(process.id, times=2)
+        await operator.outcome(short, Succeeded)
+        # It awaits each of its checkpoints, so all of them must have been confirmed.
+        await operator.hears("the other's outcome", lambda: "Succeeded" in operator.said(long))
+        await operator.outcome(await operator.dispatch("quick"), Succeeded)
+
+
 @pytest.mark.parametrize(
     ("action", "mode"),
     [
