@@ -38,6 +38,8 @@ REPLIES_PREFETCH = 1000
 """Replies wait unacknowledged until their effect is written, which may be a second for each running Task."""
 HEARTBEATS_PREFETCH = 200
 COUNT_SECONDS = 5.0
+SETTLE_SECONDS = 0.5
+"""So long what the broker has sent may take to reach the handlers."""
 
 ReplyHandler = Callable[[Report, AbstractIncomingMessage], None]
 HeartbeatHandler = Callable[[Heartbeat], None]
@@ -62,6 +64,10 @@ class Broker:
         """What the broker said at the last connect."""
         self.hearing_since: datetime | None = None
         """Since when replies and heartbeats arrive; None while they cannot."""
+        self.heard_until: datetime | None = None
+        """The latest time up to which every reply has been handed to the handlers, that is known; None while
+        none arrive. See :meth:`hear_out`."""
+        self._asked = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -75,11 +81,15 @@ class Broker:
         on_heartbeat: HeartbeatHandler,
         on_report: ReportHandler,
         on_connected: Callable[[], None],
+        on_heard: Callable[[], None],
     ) -> None:
-        """Stay connected until cancelled. The handlers must not raise, except for unreadable content."""
+        """Stay connected until cancelled. A message that a handler cannot take in is dead-lettered.
+
+        :param on_heard: Called when :attr:`heard_until` is later than it was.
+        """
 
         async def session(connection: AbstractConnection) -> None:
-            await self._session(connection, on_reply, on_heartbeat, on_report, on_connected)
+            await self._session(connection, on_reply, on_heartbeat, on_report, on_connected, on_heard)
 
         await self._link.run(session)
 
@@ -152,6 +162,30 @@ class Broker:
         """Return how many replies are still to be heard. :raises BusError: the broker cannot be asked now."""
         return await self._count(REPLIES_QUEUE)
 
+    def hear_out(self) -> None:
+        """Have it found out up to when every reply has arrived, now or as soon as they arrive again."""
+        self._asked.set()
+
+    async def _hear_out(self, on_heard: Callable[[], None]) -> None:
+        """Wait, whenever asked to, until no reply waits in the queue. For ever."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            until = datetime.now(UTC)
+            try:
+                while await self.replies_waiting():
+                    await asyncio.sleep(SETTLE_SECONDS)
+                    until = datetime.now(UTC)
+            except BusError as error:
+                logger.info("replies that wait were not counted: %s", error)
+                self._asked.set()
+                await asyncio.sleep(COUNT_SECONDS)
+                continue
+            # They have been sent. Those that came before until are among them.
+            await asyncio.sleep(SETTLE_SECONDS)
+            self.heard_until = until
+            on_heard()
+
     async def purge(self, agent_type: str, lane: Lane) -> None:
         """Throw away what waits in a lane. :raises BusError: that was not possible now."""
         name = work_queue_name(agent_type, lane)
@@ -200,6 +234,7 @@ class Broker:
         on_heartbeat: HeartbeatHandler,
         on_report: ReportHandler,
         on_connected: Callable[[], None],
+        on_heard: Callable[[], None],
     ) -> None:
         self.version = version(connection)
         publishing = await open_channel(connection, on_return_raises=True)
@@ -217,33 +252,54 @@ class Broker:
             async def reply(message: AbstractIncomingMessage) -> None:
                 try:
                     on_reply(_report(message), message)
-                except UnreadableMessageError as error:
-                    await self._bury(message, REPLIES_QUEUE, str(error))
+                except Exception as error:  # noqa: BLE001
+                    await self._bury(message, REPLIES_QUEUE, error)
 
             async def heartbeat(message: AbstractIncomingMessage) -> None:
                 try:
                     on_heartbeat(decode_heartbeat(message.body))
+                except Exception as error:  # noqa: BLE001
+                    await self._bury(message, HEARTBEATS_QUEUE, error)
+                else:
                     await message.ack()
-                except UnreadableMessageError as error:
-                    await self._bury(message, HEARTBEATS_QUEUE, str(error))
 
             await (await replies.get_queue(REPLIES_QUEUE, ensure=False)).consume(reply)
             await (await heartbeats.get_queue(HEARTBEATS_QUEUE, ensure=False)).consume(heartbeat)
             self.hearing_since = datetime.now(UTC)
             on_connected()
-            await _any_closed(publishing, replies, heartbeats)
+            await self._listen(on_heard, publishing, replies, heartbeats)
         finally:
             recording.cancel()
             self.publisher.detach()
             self._connection = None
-            self.hearing_since = None
+            self.hearing_since = self.heard_until = None
             self._declared.clear()
             metrics.BROKER_CONNECTED.set(0)
 
-    async def _bury(self, message: AbstractIncomingMessage, queue: str, reason: str) -> None:
-        """Move a message nobody can read to the dead letters, with the reason."""
+    async def _listen(self, on_heard: Callable[[], None], *channels: AbstractChannel) -> None:
+        """Answer :meth:`hear_out` until one of the channels has closed."""
+        closed = asyncio.create_task(_any_closed(*channels))
+        hearing = asyncio.create_task(self._hear_out(on_heard))
+        try:
+            await asyncio.wait({closed, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            if hearing.done():
+                hearing.result()
+        finally:
+            closed.cancel()
+            hearing.cancel()
+
+    async def _bury(self, message: AbstractIncomingMessage, queue: str, error: Exception) -> None:
+        """Move a message nobody can read to the dead letters, with the reason.
+
+        Whatever the error is: a message that stays unacknowledged has others wait behind it, and comes again.
+        """
         metrics.UNREADABLE.labels(queue).inc()
-        logger.error("unreadable message %s in %s: %s", message.message_id, queue, reason)
+        foreseen = isinstance(error, UnreadableMessageError)
+        reason = str(error) if foreseen else describe(error)
+        logger.error(
+            "unreadable message %s in %s: %s", message.message_id, queue, reason,
+            exc_info=None if foreseen else error,
+        )  # fmt: skip
         await self.publisher.publish(
             DEAD_LETTERS_EXCHANGE,
             message.body,

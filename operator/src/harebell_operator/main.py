@@ -173,7 +173,9 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     adoption = Adoption(store, workforce, bus, kube, _now, settings.identity)
     async with asyncio.TaskGroup() as group:
         running = [
-            group.create_task(broker.run(tasks.heard, agents.heard, bus.heard, on_connected), name="broker"),
+            group.create_task(
+                broker.run(tasks.heard, agents.heard, bus.heard, on_connected, tasks.heard_out), name="broker"
+            ),
             group.create_task(bus.run(), name="bus"),
             group.create_task(resync.run(), name="resync"),
             group.create_task(watchdog.run(), name="watchdog"),

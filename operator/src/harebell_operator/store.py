@@ -66,6 +66,10 @@ class TaskEntry:
     broker_error: str | None = None
     cancel_sent: tuple[int, datetime] | None = None
     """Attempt and time of the last stop order."""
+    unseen_since: datetime | None = None
+    """Since when the agent of the current attempt is seen as gone, or as having forgotten it."""
+    lane_empty_since: datetime | None = None
+    """Since when its lane is seen empty, though it waits in it."""
     missing_since: datetime | None = None
     """Since when a Task that it depends on was seen not to exist, or None."""
     deleted: bool = False

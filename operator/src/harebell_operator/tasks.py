@@ -30,7 +30,7 @@ from .broker import Broker
 from .decide.dependencies import REWORD, only_rewords
 from .decide.duplicates import original_of
 from .decide.lanes import lane_for
-from .decide.observation import Report, StopOrder, TaskDecision, TaskObservation
+from .decide.observation import Report, Sighting, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
 from .decide.prerequisite import Prospect, inputs_of
 from .decide.task import decide, may_be_lost
@@ -46,6 +46,8 @@ from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
+EMPTY_GRACE = timedelta(seconds=5)
+"""A message that is not in its lane may have been taken by an agent that is about to say so."""
 COALESCE = timedelta(seconds=1)
 """A status that is not final is written this long after it changed, so that a short Task costs one write."""
 
@@ -76,6 +78,8 @@ class TaskReconciler:
         self._superseding = superseding
         self._clock = clock
         self._identity = identity
+        self._unheard: set[str] = set()
+        """Tasks that are looked at again when everything is heard that agents have said."""
         self._graph = Graph(queue.add, clock)
 
     # ---- what is observed ----------------------------------------------------------------------------
@@ -154,6 +158,16 @@ class TaskReconciler:
         """Have a Task looked at because something around it changed."""
         self._queue.add(uid)
 
+    def heard_out(self) -> None:
+        """Take in that :attr:`.broker.Broker.heard_until` is later than it was."""
+        unheard, self._unheard = self._unheard, set()
+        for uid in unheard:
+            self._queue.add(uid)
+
+    def _hear_out(self, entry: TaskEntry) -> None:
+        self._unheard.add(entry.uid)
+        self._broker.hear_out()
+
     # ---- reconcile -----------------------------------------------------------------------------------
 
     async def reconcile(self, uid: str) -> None:
@@ -165,9 +179,11 @@ class TaskReconciler:
 
     async def _step(self, entry: TaskEntry) -> None:
         now = self._clock()
+        # In this order: what is heard later than the replies are taken may be missing among them.
+        heard_until = self._broker.heard_until
         taken = tuple(entry.inbox)
-        waiting = await self._messages_waiting(entry, now)
-        observation = self._gather(entry, tuple(d.reply for d in taken), now, waiting)
+        waiting = await self._messages_waiting(entry, now, heard_until)
+        observation = self._gather(entry, tuple(d.reply for d in taken), now, waiting, heard_until)
         decision = decide(observation, now)
         # No other Task of its key may begin while the message is on its way.
         entry.starting = decision.publish
@@ -180,7 +196,7 @@ class TaskReconciler:
                 self._queue.add_after(entry.uid, RETRY_SECONDS)
                 return
             entry.broker_error = str(error)
-            decision = decide(self._gather(entry, observation.replies, now, None), now)
+            decision = decide(self._gather(entry, observation.replies, now, None, heard_until), now)
             entry.broker_error = None
         finally:
             entry.starting = False
@@ -190,6 +206,8 @@ class TaskReconciler:
         for order in decision.stop:
             await self._workforce.stop(_reference(entry), order)
             entry.cancel_sent = (order.attempt, now)
+        if decision.hear_out:
+            self._hear_out(entry)
         await self._write(entry, now)
         for note in decision.events:
             await record(self._kube, entry, note, self._identity)
@@ -199,21 +217,47 @@ class TaskReconciler:
         elif decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
 
-    async def _messages_waiting(self, entry: TaskEntry, now: datetime) -> int | None:
-        """Ask the broker how many messages wait, where the answer could matter."""
+    async def _messages_waiting(
+        self, entry: TaskEntry, now: datetime, heard_until: datetime | None
+    ) -> int | None:
+        """Ask the broker how many messages wait, where the answer could matter.
+
+        That there are none means nothing before all is heard that agents said until then, and a little later:
+        whoever took the Task's message has said so.
+        """
         kind = entry.spec.agent_type
+        empty_since, entry.lane_empty_since = entry.lane_empty_since, None
         if not may_be_lost(entry.status, self._workforce.supply(kind), _published_at(entry), now):
             return None
         try:
-            return await self._broker.messages_waiting(kind, entry.lane)
+            found = await self._broker.messages_waiting(kind, entry.lane)
         except BusError as error:
             logger.info("lane %s of type %s was not counted: %s", entry.lane.name, kind, error)
             return None
+        if found:
+            return found
+        entry.lane_empty_since = empty_since or now
+        taken_by = entry.lane_empty_since + EMPTY_GRACE
+        if heard_until is not None and heard_until >= taken_by:
+            return 0
+        if now >= taken_by:
+            self._hear_out(entry)
+        else:
+            self._queue.add_after(entry.uid, (taken_by - now).total_seconds())
+        return None
 
     def _gather(
-        self, entry: TaskEntry, replies: tuple[Report, ...], now: datetime, messages_waiting: int | None
+        self,
+        entry: TaskEntry,
+        replies: tuple[Report, ...],
+        now: datetime,
+        messages_waiting: int | None,
+        heard_until: datetime | None,
     ) -> TaskObservation:
         sent = entry.cancel_sent
+        sighting = self._workforce.sighting(entry, now)
+        unseen = sighting in (Sighting.GONE, Sighting.FORGOT)
+        entry.unseen_since = (entry.unseen_since or now) if unseen else None
         prerequisites = self._graph.prerequisites(entry)
         missing = any(p.prospect is Prospect.MISSING for p in prerequisites)
         entry.missing_since = (entry.missing_since or now) if missing else None
@@ -224,7 +268,9 @@ class TaskReconciler:
             spec=entry.spec,
             status=entry.status,
             replies=replies,
-            sighting=self._workforce.sighting(entry, now),
+            sighting=sighting,
+            unseen_since=entry.unseen_since,
+            heard_until=heard_until,
             supply=self._workforce.supply(entry.spec.agent_type),
             broker_error=entry.broker_error or self._broker.error,
             published_at=_published_at(entry),

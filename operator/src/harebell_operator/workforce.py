@@ -63,7 +63,10 @@ class Workforce:
         self._supply.pop(agent_type, None)
 
     def sighting(self, task: TaskEntry, now: datetime) -> Sighting:
-        """Say what is known of the agent that has the Task's current attempt."""
+        """Say what is known of the agent that has the Task's current attempt.
+
+        Its last words may still be on their way: see :attr:`.broker.Broker.heard_until`.
+        """
         name = task.status.agent_name
         if name is None:
             return Sighting.UNKNOWN
@@ -77,19 +80,11 @@ class Workforce:
             return Sighting.UNKNOWN
         came_back = entry.heartbeat and entry.heartbeat.agent.instance != task.status.agent_instance
         if offline is not None or came_back:
-            return Sighting.GONE if self._heard_out(now) else Sighting.UNKNOWN
+            return Sighting.GONE
         if entry.heartbeat is None:
             return Sighting.UNKNOWN
         since = entry.missing_since.get(task.uid)
         return Sighting.FORGOT if since is not None and now - since >= FORGOT_GRACE else Sighting.WORKING
-
-    def _heard_out(self, now: datetime) -> bool:
-        """Whether the last words of an agent that is gone have had time to arrive.
-
-        While nobody listened they were kept, and its Pod, or its next process, is seen before they are heard.
-        """
-        since = self._broker.hearing_since
-        return since is not None and now - since >= FORGOT_GRACE
 
     def supply(self, agent_type: str) -> Supply:
         """Count the agents of a type that can be reached, and those of them with room for work or paused."""

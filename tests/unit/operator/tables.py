@@ -40,6 +40,8 @@ def observed(status: TaskStatus | None = None, *replies: Report, **given: Any) -
         "message_lost": False,
         "payload_problem": None,
         "cancel_sent_at": None,
+        "heard_until": datetime.max.replace(tzinfo=UTC),
+        "unseen_since": T0,
         **{name: value for name, value in given.items() if name in _SEEN},
     }
     spec = {name: value for name, value in given.items() if name not in _SEEN}

@@ -93,6 +93,7 @@ class World:
                 status=seen.status,
                 replies=(),
                 sighting=Sighting.UNKNOWN,
+                heard_until=None,
                 supply=Supply(1, 1),
                 broker_error=None,
                 published_at=None,

@@ -50,6 +50,7 @@ class Around(Publisher):
         self.asked = asyncio.Event()
         self.down = False
         self.error: str | None = None
+        self.heard_until: datetime | None = None
         self.publisher = self
         self.objects: dict[str, dict[str, Any]] = {}
         self.spawned: list[Coroutine[Any, Any, None]] = []
@@ -67,6 +68,9 @@ class Around(Publisher):
         await self.confirm.wait()
 
     async def open(self, *_: Any) -> None: ...
+
+    def hear_out(self) -> None:
+        self.done.append("hear out")
 
     def acknowledge(self, messages: list[Any]) -> None: ...
 

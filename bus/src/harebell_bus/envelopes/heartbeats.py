@@ -24,7 +24,7 @@ class CurrentTask(Envelope):
     """An attempt the agent works on."""
 
     task: TaskRef
-    attempt: int
+    attempt: Annotated[int, Field(ge=1)]
 
 
 class Cpu(Envelope):

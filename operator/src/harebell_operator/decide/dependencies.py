@@ -60,9 +60,7 @@ def hold_back(draft: Draft) -> bool:
         reason, message = MISSING, f"there is no Task {_some(missing)}; it may be applied later"
     else:
         reason, message = WAITING, f"waits for {_some(open_)} to finish"
-    draft.status = waiting(
-        draft.status, TaskPhase.PENDING, reason, message, draft.now, obs.generation
-    ).model_copy(update={"next_attempt_time": None})
+    draft.status = waiting(draft.status, TaskPhase.PENDING, reason, message, draft.now, obs.generation)
     return True
 
 

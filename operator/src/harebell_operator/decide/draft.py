@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from harebell_crds.task import AttemptOutcome, OnInterruption, TaskError, TaskPhase, TaskStatus
 
 from .backoff import retry_delay
-from .observation import EventNote, EventType, StopOrder, TaskObservation
+from .observation import EventNote, EventType, Sighting, StopOrder, TaskObservation
 from .pending import backing_off
 from .transitions import attempt_ended, finished, waiting
 
@@ -24,6 +24,8 @@ class Draft:
     stop: list[StopOrder] = field(default_factory=list)
     events: list[EventNote] = field(default_factory=list)
     stale: int = 0
+    hear_out: bool = False
+    """Something is put off until what agents have said so far is heard."""
     unsettled: bool = False
     """The spec says something that is still to be done, so its generation is not yet observed."""
 
@@ -31,6 +33,23 @@ class Draft:
     def phase(self) -> TaskPhase:
         """The phase as decided so far."""
         return self.status.phase or TaskPhase.PENDING
+
+    def heard(self, moment: datetime) -> bool:
+        """Return whether everything that agents said up to ``moment`` is heard.
+
+        Where it is not, an outcome may be on its way, so what would pass over it is put off.
+        """
+        until = self.obs.heard_until
+        if until is not None and until >= moment:
+            return True
+        self.hear_out = True
+        return False
+
+    def lost(self) -> bool:
+        """Return whether the agent of the current attempt is gone or forgot it, and all it said is heard."""
+        since = self.obs.unseen_since
+        unseen = self.obs.sighting in (Sighting.GONE, Sighting.FORGOT)
+        return unseen and since is not None and self.heard(since)
 
     def call_off(self, phase: TaskPhase, reason: str, message: str, error: TaskError | None = None) -> None:
         """Enter a terminal phase before any agent is known to have begun; a message that waits is void."""

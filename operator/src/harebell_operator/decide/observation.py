@@ -76,6 +76,11 @@ class TaskObservation:
     """Why the payload cannot be sent, or None."""
     cancel_sent_at: datetime | None
     """When the agent was last told to stop the current attempt."""
+    heard_until: datetime | None
+    """Everything that agents said up to then is among the replies, or was before. None: nobody knows, as
+    while the broker cannot be reached."""
+    unseen_since: datetime | None = None
+    """Since when the agent that has the current attempt was seen to be gone, or to have forgotten it."""
     prerequisites: tuple[Prerequisite, ...] = ()
     """What ``spec.dependsOn`` names, in its order."""
     missing_since: datetime | None = None
@@ -139,3 +144,5 @@ class TaskDecision:
     """Replies that were not of the current attempt and changed nothing."""
     wake_at: datetime | None = None
     """When to look again though nothing was observed."""
+    hear_out: bool = False
+    """Look again as soon as everything that agents have said so far is heard."""

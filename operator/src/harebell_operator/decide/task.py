@@ -13,7 +13,6 @@ Rules it keeps:
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from harebell_crds.task import (
     AttemptOutcome,
@@ -45,6 +44,8 @@ DEADLINE_GRACE = timedelta(seconds=15)
 """The agent enforces ``activeDeadlineSeconds``; the operator steps in when it did not."""
 REASON_REVIEW = timedelta(seconds=15)
 """How often the reason of a waiting Task is looked at again."""
+LISTEN = timedelta(seconds=15)
+"""What waits to be heard is looked at again so much later, though nobody says that it was."""
 REPUBLISH_AFTER = timedelta(seconds=30)
 """A message that waits so long while an agent is idle and its lane is empty is lost: the broker lost its
 disk, say, or somebody purged the queue. It is published again; should it turn up all the same, the second
@@ -93,7 +94,7 @@ def _cancel(draft: Draft) -> None:
         draft.status = attempt_ended(draft.status, AttemptOutcome.CANCELLED, None, draft.now)
         draft.finish(TaskPhase.CANCELLED, "Cancelled", "cancelled at once while running")
         return
-    if draft.obs.sighting in (Sighting.GONE, Sighting.FORGOT):
+    if draft.lost():
         draft.status = attempt_ended(draft.status, AttemptOutcome.CANCELLED, None, draft.now)
         draft.finish(TaskPhase.CANCELLED, "Cancelled", "cancelled; its agent was gone")
         return
@@ -105,16 +106,12 @@ def _cancel(draft: Draft) -> None:
 def _lost_agent(draft: Draft) -> None:
     if draft.phase != TaskPhase.RUNNING or draft.status.agent_name != draft.obs.status.agent_name:
         return
-    match draft.obs.sighting:
-        case Sighting.UNKNOWN | Sighting.WORKING:
-            return
-        case Sighting.GONE:
-            text = f"agent {draft.status.agent_name} is gone"
-        case Sighting.FORGOT:
-            text = f"agent {draft.status.agent_name} no longer works on it and sent no outcome"
-            _order_stop(draft, CancelMode.IMMEDIATE, "the attempt was given up")
-        case _:
-            assert_never(draft.obs.sighting)
+    if not draft.lost():
+        return
+    text = f"agent {draft.status.agent_name} is gone"
+    if draft.obs.sighting is Sighting.FORGOT:
+        text = f"agent {draft.status.agent_name} no longer works on it and sent no outcome"
+        _order_stop(draft, CancelMode.IMMEDIATE, "the attempt was given up")
     interrupted(draft, AttemptOutcome.LOST, TaskError(code="AgentLost", message=text), draft.now)
 
 
@@ -124,7 +121,7 @@ def _deadlines(draft: Draft) -> None:
         return
     if draft.phase == TaskPhase.RUNNING:
         limit = _active_deadline(draft)
-        if limit is not None and draft.now >= limit:
+        if limit is not None and draft.now >= limit and draft.heard(limit):
             _order_stop(draft, CancelMode.IMMEDIATE, "activeDeadlineSeconds is over")
             error = TaskError(
                 code="DeadlineExceeded", message=f"still running after {spec.active_deadline_seconds} s"
@@ -133,7 +130,10 @@ def _deadlines(draft: Draft) -> None:
             draft.finish(TaskPhase.FAILED, error.code, error.message, error=error)
         return
     limit = _queue_deadline(draft)
-    if limit is not None and draft.now >= limit:
+    if limit is None or draft.now < limit:
+        return
+    # Of one that waits to be published, nobody has anything to say.
+    if draft.phase == TaskPhase.PENDING or draft.heard(limit):
         error = TaskError(
             code="QueueDeadlineExceeded",
             message=f"no agent started it within {spec.queue_deadline_seconds} s",
@@ -155,6 +155,8 @@ def _queue_deadline(draft: Draft) -> datetime | None:
     if held is None:
         return None
     begun = [m for m in (draft.obs.created_at, ended, status.resumed_at, *held) if m is not None]
+    # Not while it waits for its next try: nobody could start it.
+    begun += [m for m in (status.next_attempt_time, status.queued_at) if m is not None and status.failures]
     return max(begun) + timedelta(seconds=spec.queue_deadline_seconds)
 
 
@@ -179,9 +181,7 @@ def _go_on(draft: Draft) -> TaskDecision:
         if hold_back(draft):
             return _conclude(draft, wake_at=_queue_deadline(draft))
         if obs.broker_error is not None:
-            draft.status = waiting(
-                draft.status, TaskPhase.PENDING, *BROKER_AWAY, now, obs.generation
-            ).model_copy(update={"next_attempt_time": None})
+            draft.status = waiting(draft.status, TaskPhase.PENDING, *BROKER_AWAY, now, obs.generation)
             return _conclude(draft, wake_at=_earliest(now + STOP_RESEND, _queue_deadline(draft)))
         refuse_inputs(draft)
         if draft.phase.terminal:
@@ -277,8 +277,14 @@ def _conclude(draft: Draft, wake_at: datetime | None = None) -> TaskDecision:
         events=tuple(draft.events),
         supersede=number if number != known else None,
         stale_replies=draft.stale,
-        wake_at=wake_at,
+        wake_at=_put_off(wake_at, draft.now) if draft.hear_out else wake_at,
+        hear_out=draft.hear_out,
     )
+
+
+def _put_off(wake_at: datetime | None, now: datetime) -> datetime:
+    """Return when to look again at what is put off: not at once, though its time has come."""
+    return wake_at if wake_at is not None and wake_at > now else now + LISTEN
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:

@@ -138,6 +138,10 @@ def a_lost_message_keeps_its_number(decide: Decide, obs: TaskObservation, now: d
     return decide(replace(obs, published_at=obs.status.queued_at), now)
 
 
+def what_is_on_its_way_is_passed_over(decide: Decide, obs: TaskObservation, now: datetime) -> TaskDecision:
+    return decide(replace(obs, heard_until=now), now)
+
+
 def the_dead_are_not_buried(decide: Decide, obs: TaskObservation, now: datetime) -> TaskDecision:
     return replace(decide(obs, now), dead_letter=False)
 
@@ -172,6 +176,7 @@ FAULTS: tuple[Fault, ...] = (
     deadlines_are_ignored,
     a_lost_message_is_not_noticed,
     a_lost_message_keeps_its_number,
+    what_is_on_its_way_is_passed_over,
     the_dead_are_not_buried,
     nobody_looks_again,
     it_is_deleted_too_early,

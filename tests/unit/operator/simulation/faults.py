@@ -32,6 +32,10 @@ def replies_arrive(world: World) -> None:
     world.deliver()
 
 
+def replies_are_heard_out(world: World) -> None:
+    world.hear_out()
+
+
 def reply_is_repeated(world: World) -> None:
     replies = world.broker.replies
     if replies:
@@ -100,8 +104,7 @@ def agent_speaks_out_of_turn(world: World) -> None:
 
 
 def broker_goes(world: World) -> None:
-    world.broker.up = False
-    world.known_down = world.rng.random() < 0.5
+    world.lose_the_broker(known=world.rng.random() < 0.5)
 
 
 def broker_comes(world: World) -> None:
@@ -161,6 +164,7 @@ LIKELIHOOD: dict[Callable[[World], None], float] = {
     status_conflicts: 0.7,
     operator_restarts: 0.7,
     replies_arrive: 8,
+    replies_are_heard_out: 5,
     reply_is_repeated: 1,
     reply_is_lost: 0.5,
     agent_takes: 9,

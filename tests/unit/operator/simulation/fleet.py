@@ -41,7 +41,14 @@ class Broker:
     work: list[Message] = field(default_factory=list)
     replies: list[Report] = field(default_factory=list)
     """Not delivered, or delivered and not acknowledged by an operator that is gone."""
+    late: list[Report] = field(default_factory=list)
+    """Of those ever sent, the ones that came later than they were said."""
     dead_letters: int = 0
+
+    def kept(self) -> list[Reply]:
+        """Replies that wait, and came when they were said."""
+        late = {id(reply) for reply in self.late}
+        return [r for r in self.replies if not isinstance(r, Undelivered) and id(r) not in late]
 
     def give_up(self, message: Message) -> None:
         """Say that a message came back too often."""
@@ -126,4 +133,5 @@ class Agent:
         if self.broker.up:
             self.newest = newest or self.newest
             self.broker.replies += self.unsent
+            self.broker.late += self.unsent
             self.unsent.clear()

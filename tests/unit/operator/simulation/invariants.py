@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from harebell_bus.envelopes import Failed, Started, Succeeded
+from harebell_bus.envelopes import Failed, Reply, Started, Succeeded
 from harebell_crds.task import (
     TRANSITIONS,
     AttemptOutcome,
@@ -18,6 +18,7 @@ from harebell_operator.decide.suspension import STOP_RESEND
 from harebell_operator.decide.task import DEADLINE_GRACE
 
 WAITING = (TaskPhase.PENDING, TaskPhase.QUEUED)
+ENDS = ("Succeeded", "Failed", "Cancelled", "Interrupted")
 
 
 def _closure() -> dict[TaskPhase, frozenset[TaskPhase]]:
@@ -76,6 +77,22 @@ class Rules:
             kept = timedelta(seconds=obs.spec.ttl_seconds_after_finished)
             assert ended is not None, "deleted though it has not finished"
             assert now >= ended + kept, "deleted before its time"
+
+    def heard_out(self, obs: TaskObservation, decision: TaskDecision, waiting: Sequence[Reply]) -> None:
+        """Judge a decision by what waits to be heard, and came when it was said."""
+        before, after = obs.status, decision.status
+        code = after.error.code if after.error and after.error != before.error else None
+        mine = [r for r in waiting if r.attempt == before.attempt]
+        ends = [r for r in mine if r.kind in ENDS and r.agent.instance == before.agent_instance]
+        if code == "AgentLost" and obs.unseen_since is not None and _phase(before) == TaskPhase.RUNNING:
+            assert not [r for r in ends if r.at < obs.unseen_since], "called lost, and its outcome waits"
+        if code == "DeadlineExceeded" and before.started_at is not None:
+            limit = before.started_at + timedelta(seconds=obs.spec.active_deadline_seconds or 0)
+            assert not [r for r in ends if r.at < limit + DEADLINE_GRACE], "ended, and its outcome waits"
+        unheard = all(r.attempt != before.attempt for r in obs.replies)
+        if code == "QueueDeadlineExceeded" and _phase(before) == TaskPhase.QUEUED and unheard:
+            begun = [r for r in mine if isinstance(r, Started) and r.at < queue_limit(obs, before)]
+            assert not begun, "said not to have been started, and its start waits"
 
 
 def _phase(status: TaskStatus) -> TaskPhase:
@@ -206,15 +223,28 @@ def the_spec_is_heeded(obs: TaskObservation, after: TaskStatus, now: datetime) -
     if phase == TaskPhase.RUNNING:
         limit = obs.spec.active_deadline_seconds
         if limit is not None and after.started_at is not None:
-            assert now < after.started_at + timedelta(seconds=limit) + DEADLINE_GRACE, "past its deadline"
-        if after.agent_instance == obs.status.agent_instance:
+            due = after.started_at + timedelta(seconds=limit) + DEADLINE_GRACE
+            assert now < due or not _heard(obs, due), "past its deadline"
+        if after.agent_instance == obs.status.agent_instance and _heard(obs, obs.unseen_since):
             assert obs.sighting not in (Sighting.GONE, Sighting.FORGOT), "runs on an agent that is gone"
         return
-    seconds = obs.spec.queue_deadline_seconds
-    if seconds is not None and not obs.spec.suspend:
-        ended = after.attempts[-1].completed_at if after.attempts else None
-        since = max(m for m in (obs.created_at, ended, after.resumed_at) if m is not None)
-        assert now < since + timedelta(seconds=seconds), "past the deadline of its queue"
+    if obs.spec.queue_deadline_seconds is not None and not obs.spec.suspend:
+        due = queue_limit(obs, after)
+        waits = phase == TaskPhase.QUEUED and not _heard(obs, due)
+        assert now < due or waits, "past the deadline of its queue"
+
+
+def queue_limit(obs: TaskObservation, status: TaskStatus) -> datetime:
+    """When the deadline of the queue is over; it does not count while a retry waits for its time."""
+    ended = status.attempts[-1].completed_at if status.attempts else None
+    again = (status.next_attempt_time, status.queued_at) if status.failures else ()
+    moments = (obs.created_at, ended, status.resumed_at, *again)
+    since: datetime = max(m for m in moments if m is not None)
+    return since + timedelta(seconds=obs.spec.queue_deadline_seconds or 0)
+
+
+def _heard(obs: TaskObservation, moment: datetime | None) -> bool:
+    return moment is not None and obs.heard_until is not None and obs.heard_until >= moment
 
 
 def those_to_stop_are_told(obs: TaskObservation, decision: TaskDecision, now: datetime) -> None:

@@ -76,6 +76,9 @@ class World:
         self.published_at = self.written.queued_at
         self.cancel_sent: tuple[int, datetime] | None = None
         self.seen: dict[str, Sighting] = {}
+        self.unseen_since: dict[str, datetime] = {}
+        self.heard_until: datetime | None = None
+        self.listening = False
         self.message_lost = False
         self.known_down = not self.broker.up
         self.due: datetime | None = self.now
@@ -116,6 +119,8 @@ class World:
             message_lost=self.message_lost,
             payload_problem=None,
             cancel_sent_at=sent[1] if sent and sent[0] == self.status.attempt else None,
+            heard_until=self.heard_until,
+            unseen_since=self.unseen_since.get(self.status.agent_instance or ""),
         )
 
     def supply(self) -> Supply:
@@ -139,6 +144,7 @@ class World:
         self.status = decision.status
         self.unacknowledged += self.inbox
         self.inbox = []
+        self.listening |= decision.hear_out
         for order in decision.stop:
             self._tell_to_stop(order)
             self.cancel_sent = (order.attempt, self.now)
@@ -155,6 +161,7 @@ class World:
         decision = self.decide(observation, self.now)
         own = [m.number for m in self.broker.work if m.life == self.life]
         self.rules.decided(observation, decision, self.now, own)
+        self.rules.heard_out(observation, decision, self.broker.kept())
         return decision
 
     def _send(self, decision: TaskDecision) -> bool:
@@ -210,6 +217,17 @@ class World:
         del self.broker.replies[:some]
         self.soon()
 
+    def hear_out(self) -> None:
+        """Find that no reply waits, if anything depends on it and none does."""
+        if self.listening and self.broker.up and not self.known_down and not self.broker.replies:
+            self.listening, self.heard_until = False, self.now
+            self.soon()
+
+    def lose_the_broker(self, *, known: bool) -> None:
+        """Have the broker go; the operator may not know of it yet."""
+        self.broker.up, self.known_down = False, known
+        self.heard_until = None
+
     def hear_of(self, agent: Agent) -> None:
         """Have a heartbeat arrive, which names all attempts; what is stale is stopped."""
         if not agent.reachable or self.known_down:
@@ -232,6 +250,10 @@ class World:
     def _see(self, instance: str, sighting: Sighting) -> None:
         if self.seen.get(instance) != sighting:
             self.seen[instance] = sighting
+            if sighting is Sighting.WORKING:
+                self.unseen_since.pop(instance, None)
+            else:
+                self.unseen_since.setdefault(instance, self.now)
             self.soon()
 
     # ---- order ---------------------------------------------------------------------------------------
@@ -261,6 +283,7 @@ class World:
         """Do what can be done without waiting; return whether that was anything."""
         if self.broker.replies:
             self._deliver(len(self.broker.replies))
+        self.hear_out()
         if self.due is not None and self.due <= self.now:
             self.work()
             return True
