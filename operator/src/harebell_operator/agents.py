@@ -35,6 +35,9 @@ from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
+STRAGGLERS = timedelta(seconds=30)
+"""How long after its successor was heard a process of an agent may still be heard."""
+
 
 class AgentReconciler:
     """Everything that happens to Agents."""
@@ -170,8 +173,9 @@ class AgentReconciler:
         if entry is None:
             entry = self._introduce(beat, now)
         known = entry.heartbeat
-        if known is not None and beat.started_at < known.started_at:
-            return  # The last words of an earlier process of the same agent.
+        if known is not None and self._is_straggler(entry, known, beat, now):
+            logger.debug("heartbeat of an earlier process of agent %s", beat.agent.id)
+            return
         restarted = entry.instance is not None and entry.instance != beat.agent.instance
         if entry.gone == "PodGone" and not restarted:
             return
@@ -200,6 +204,16 @@ class AgentReconciler:
         if beat.reason == HeartbeatReason.REGISTERED:
             logger.info("agent %s of type %s registered", beat.agent.id, beat.agent_type)
             self._broker.spawn(self._welcome(beat))
+
+    @staticmethod
+    def _is_straggler(entry: AgentEntry, known: Heartbeat, beat: Heartbeat, now: datetime) -> bool:
+        """Whether a heartbeat is among the last words of an earlier process of the same agent.
+
+        They come soon after the first ones of its successor. Later, what began earlier is another process,
+        begun by a clock that was set back.
+        """
+        earlier = beat.agent.instance != known.agent.instance and beat.started_at < known.started_at
+        return earlier and entry.gone is None and now - entry.last_seen < STRAGGLERS
 
     def _introduce(self, beat: Heartbeat, now: datetime) -> AgentEntry:
         try:

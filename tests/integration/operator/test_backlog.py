@@ -1,14 +1,23 @@
-"""What agents said while no operator listened counts, whatever the clock says when it is heard."""
+"""What agents said counts, whenever it is heard; what nobody can take in holds nothing up."""
 
+import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import aio_pika
 import pytest
 from tests.support.kubectl import Kubectl
 from tests.support.processes import Processes
 from tests.support.release import manifest
+from tests.support.servers import Vhost
 from tests.support.tasks import all_in
 from tests.support.waiting import until
+
+from harebell_bus.codec import encode
+from harebell_bus.envelopes import AgentRef, CurrentTask, Heartbeat, HeartbeatReason, TaskRef
+from harebell_bus.topology import HEARTBEATS_EXCHANGE
+from harebell_operator.broker import HEARTBEATS_PREFETCH
 
 from .conftest import diarist
 
@@ -41,3 +50,35 @@ def test_deadlines_that_were_kept_while_the_operator_was_away(
         "both to be finished", lambda: all(kubectl.get("task", n)["status"].get("completedAt") for n in both)
     )
     assert [kubectl.get("task", name)["status"]["phase"] for name in both] == ["Succeeded"] * 2
+
+
+async def test_an_agent_that_talks_nonsense_keeps_nobody_from_being_heard(
+    start: Processes, kubectl: Kubectl, vhost: Vhost
+) -> None:
+    start.operator()
+    start.agent("sound", "nonsense")
+
+    def heartbeat_time() -> str:
+        return str(kubectl.get("agent", "sound")["status"]["lastHeartbeatTime"])
+
+    await asyncio.to_thread(until, "the agent to be heard of", heartbeat_time)
+    now = datetime.now(UTC)
+    beat = encode(
+        Heartbeat(
+            reason=HeartbeatReason.INTERVAL,
+            agent=AgentRef(id="odd", instance="odd"),
+            agent_type="nonsense",
+            software_version="1",
+            started_at=now,
+            at=now,
+            current_tasks=(CurrentTask(task=TaskRef(namespace="n", name="t", uid="u"), attempt=1),),
+        )
+    )
+    nonsense = [beat.replace(b'"attempt":1', b'"attempt":0'), b"\xff", b"[]"]
+    async with await aio_pika.connect(vhost.agent_url("nonsense")) as connection:
+        channel = await connection.channel()
+        exchange = await channel.get_exchange(HEARTBEATS_EXCHANGE, ensure=False)
+        for _ in range(HEARTBEATS_PREFETCH // len(nonsense) + 1):
+            await asyncio.gather(*(exchange.publish(aio_pika.Message(body), "") for body in nonsense))
+    before = await asyncio.to_thread(heartbeat_time)
+    await asyncio.to_thread(until, "it to be heard of again", lambda: heartbeat_time() > before, 90)

@@ -80,3 +80,18 @@ def test_bindings_name_what_is_declared() -> None:
         for binding in topology.bindings:
             assert binding.exchange in exchanges
             assert binding.queue in queues
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "2026-01-01T00:00:00"]
+)
+def test_a_time_that_cannot_be_is_unreadable(at: str) -> None:
+    text = encode(Succeeded(task=TASK, attempt=1, agent=AGENT, at=NOW)).decode()
+    with pytest.raises(UnreadableMessageError, match=r"at: "):
+        decode_reply(text.replace("2026-01-01T00:00:00Z", at).encode())
+
+
+def test_a_time_is_held_as_utc() -> None:
+    text = encode(Succeeded(task=TASK, attempt=1, agent=AGENT, at=NOW)).decode()
+    read = decode_reply(text.replace("00:00:00Z", "01:00:00+01:00").encode())
+    assert (read.at, read.at.tzinfo) == (NOW, UTC)

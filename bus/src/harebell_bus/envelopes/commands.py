@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from .base import VERSION, Envelope, TaskRef
+from .base import VERSION, Envelope, Moment, TaskRef
 
 
 class Newest(Envelope):
@@ -86,8 +86,8 @@ class Announcement(Envelope):
     """Pause, Resume, Maintenance, QuotaAlert, Notice, or Drain: it is to go. Not an enumeration, so that
     one more kind does not keep an older agent from reading the rest."""
     message: str
-    issued_at: AwareDatetime
-    expires_at: AwareDatetime | None = None
+    issued_at: Moment
+    expires_at: Moment | None = None
 
 
 class Standing(Envelope):

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from .base import VERSION, AgentRef, Envelope, TaskRef
+from .base import VERSION, AgentRef, Envelope, Moment, TaskRef
 
 
 class HeartbeatReason(StrEnum):
@@ -81,8 +81,8 @@ class Heartbeat(Envelope):
     agent: AgentRef
     agent_type: str
     software_version: str
-    started_at: AwareDatetime
-    at: AwareDatetime
+    started_at: Moment
+    at: Moment
     capacity: Annotated[int, Field(ge=1)] = 1
     actions: tuple[str, ...] = ()
     resumable: tuple[str, ...] = ()
@@ -100,5 +100,5 @@ class Heartbeat(Envelope):
     """Whether within the last minute the broker answered one of its loops that look for work, or gave it
     some. False is as it should be while it is paused or has as many Tasks as it can take. Null: it does not
     say, as while it shuts down."""
-    last_delivery_at: AwareDatetime | None = None
+    last_delivery_at: Moment | None = None
     """When this process last received a message with work."""

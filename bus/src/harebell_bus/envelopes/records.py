@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from .base import VERSION, Envelope, TaskRef
+from .base import VERSION, Envelope, Moment, TaskRef
 
 
 class Removed(Envelope):
@@ -13,10 +13,10 @@ class Removed(Envelope):
     version: Literal[1] = VERSION
     kind: Literal["Removed"] = "Removed"
     task: TaskRef
-    at: AwareDatetime
+    at: Moment
     agent_type: str
     attempt: Annotated[int, Field(ge=0)]
-    created_at: AwareDatetime
+    created_at: Moment
     labels: dict[str, str]
     spec: dict[str, Any]
     """As in the resource, without the payload: that is in the Task's Work."""

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from .base import VERSION, AgentRef, Envelope, TaskRef
+from .base import VERSION, AgentRef, Envelope, Moment, TaskRef
 
 
 class _Reply(Envelope):
@@ -15,7 +15,7 @@ class _Reply(Envelope):
     task: TaskRef
     attempt: Annotated[int, Field(ge=1)]
     agent: AgentRef
-    at: AwareDatetime
+    at: Moment
 
 
 class Started(_Reply):

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from .base import VERSION, AgentRef, Envelope
+from .base import VERSION, AgentRef, Envelope, Moment
 
 
 class ArchiverState(StrEnum):
@@ -25,7 +25,7 @@ class ArchiveReport(Envelope):
     version: Literal[1] = VERSION
     kind: Literal["ArchiveReport"] = "ArchiveReport"
     archiver: AgentRef
-    at: AwareDatetime
+    at: Moment
     state: ArchiverState
     message: str = ""
     lag_messages: Annotated[int, Field(ge=0)] | None = None
@@ -33,6 +33,6 @@ class ArchiveReport(Envelope):
     archived_messages: Annotated[int, Field(ge=0)] | None = None
     gap_messages: Annotated[int, Field(ge=0)] | None = None
     """Messages that never will be, at most."""
-    last_gap_at: AwareDatetime | None = None
-    last_archived_time: AwareDatetime | None = None
+    last_gap_at: Moment | None = None
+    last_archived_time: Moment | None = None
     """When the broker took the newest message that is archived."""

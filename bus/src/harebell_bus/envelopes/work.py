@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from .base import VERSION, Envelope, TaskRef
+from .base import VERSION, Envelope, Moment, TaskRef
 
 
 class Work(Envelope):
@@ -25,4 +25,4 @@ class Work(Envelope):
     active_deadline_seconds: int | None = None
     checkpoint: Any = None
     """What an earlier attempt saved, to go on from. Null: from the beginning."""
-    published_at: AwareDatetime
+    published_at: Moment

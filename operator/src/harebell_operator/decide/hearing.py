@@ -1,6 +1,12 @@
-"""What a reply changes about a Task. Replies that are not of the current attempt change nothing."""
+"""What a reply changes about a Task. Replies that are not of the current attempt change nothing.
 
-from typing import assert_never
+Agents say when something happened by their own clocks. What is taken from them lies between what the operator
+knows to have happened before and now, so a clock that is wrong spoils no deadline by more than the wait.
+"""
+
+import json
+from datetime import datetime
+from typing import Any, assert_never
 
 from harebell_bus.envelopes import (
     Cancelled,
@@ -12,7 +18,15 @@ from harebell_bus.envelopes import (
     Started,
     Succeeded,
 )
-from harebell_crds.task import AttemptOutcome, CancelMode, Progress, TaskError, TaskPhase
+from harebell_crds.task import (
+    MAX_CHECKPOINT_BYTES,
+    MAX_RESULT_BYTES,
+    AttemptOutcome,
+    CancelMode,
+    Progress,
+    TaskError,
+    TaskPhase,
+)
 
 from .draft import MAX_MESSAGE, Draft, attempt_failed
 from .fencing import has_ended
@@ -36,6 +50,7 @@ def hear(draft: Draft, reply: Report) -> None:
     if draft.status.attempt < reply.attempt:
         # Published by an operator that was gone before it could write so.
         draft.status = queued(draft.status, draft.now)
+    reply = reply.model_copy(update={"at": _plausible(draft, reply.at)})
     if draft.status.agent_name is None:
         draft.status = started(draft.status, reply.agent, reply.at, draft.now, draft.obs.generation)
     match reply:
@@ -45,7 +60,12 @@ def hear(draft: Draft, reply: Report) -> None:
             progress = Progress(percent=reply.percent, message=(reply.message or "")[:1024] or None)
             draft.status = draft.status.model_copy(update={"progress": progress})
         case Checkpointed():
-            draft.status = checkpointed(draft.status, reply)
+            if _size(reply.data) <= MAX_CHECKPOINT_BYTES:
+                draft.status = checkpointed(draft.status, reply)
+        case Succeeded() if (size := _size(reply.result)) > MAX_RESULT_BYTES:
+            text = f"the result is {size} bytes as JSON; {MAX_RESULT_BYTES} are allowed"
+            error = TaskError(code="ResultTooLarge", message=text)
+            attempt_failed(draft, AttemptOutcome.FAILED, error, reply.at, retryable=False)
         case Succeeded():
             draft.status = attempt_ended(draft.status, AttemptOutcome.SUCCEEDED, None, reply.at)
             done = draft.status.progress and draft.status.progress.model_copy(update={"percent": 100})
@@ -63,6 +83,18 @@ def hear(draft: Draft, reply: Report) -> None:
             handed_back(draft, reply)
         case _:
             assert_never(reply)
+
+
+def _plausible(draft: Draft, at: datetime) -> datetime:
+    """Return a time that an agent names, no earlier than what came before and no later than now."""
+    status = draft.status
+    before = status.started_at if status.agent_name else status.queued_at
+    return min(max(at, before or draft.obs.created_at), draft.now)
+
+
+def _size(value: Any) -> int:
+    """Bytes of a value as JSON. The SDK looks too; an agent may be written without it."""
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
 
 
 def _is_current(draft: Draft, reply: Reply) -> bool:
