@@ -9,9 +9,12 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K")
+
+SPARE: Final = 64
+"""Entries that may be void before it is worth looking for them."""
 
 
 class WorkQueue(Generic[K]):
@@ -48,11 +51,13 @@ class WorkQueue(Generic[K]):
         self._due[key] = due
         self._sequence += 1
         heapq.heappush(self._later, (due, self._sequence, key))
+        self._tidy()
         self._wake.set()
 
     def forget(self, key: K) -> None:
         """Drop a delayed addition of ``key``."""
         self._due.pop(key, None)
+        self._tidy()
 
     async def get(self) -> K:
         """Wait for a key; :meth:`done` must follow."""
@@ -94,3 +99,9 @@ class WorkQueue(Generic[K]):
             if self._due.get(key) == due:
                 del self._due[key]
                 self.add(key)
+
+    def _tidy(self) -> None:
+        """Drop what was overtaken or forgotten once it is most of what is kept: its time may be days off."""
+        if len(self._later) > 2 * len(self._due) + SPARE:
+            self._later = [(due, n, key) for n, (key, due) in enumerate(self._due.items())]
+            heapq.heapify(self._later)

@@ -1,6 +1,7 @@
 """The work queue: once each, one worker at a time, again if added meanwhile."""
 
 import asyncio
+from weakref import ref
 
 from harebell_operator.workqueue import WorkQueue
 
@@ -38,6 +39,41 @@ async def test_the_earliest_delay_wins() -> None:
     assert not waiting.done()
     queue.add("b")
     assert await waiting == "b"
+
+
+class Key(str):
+    """A key that says, through a weak reference, whether the queue still holds it."""
+
+
+async def test_what_was_overtaken_or_forgotten_is_not_kept_until_its_time() -> None:
+    queue: WorkQueue[str] = WorkQueue(lambda: 100.0)
+    seen = []
+    for n in range(1000):
+        overtaken, forgotten = Key("k"), Key(n)
+        seen += [ref(overtaken), ref(forgotten)]
+        queue.add_after(forgotten, 86_400)
+        queue.forget(forgotten)
+        queue.add_after(overtaken, 86_400)
+        queue.add_after("k", 0)
+        queue.done(await queue.get())
+    del overtaken, forgotten
+    assert sum(key() is not None for key in seen) < 100
+
+
+async def test_what_is_due_later_outlives_what_is_dropped() -> None:
+    now = 100.0
+    queue: WorkQueue[int] = WorkQueue(lambda: now)
+    for key in range(1000):
+        queue.add_after(key, 1000 - key)
+    for key in range(1000):
+        if key % 100:
+            queue.forget(key)
+    queue.add_after(0, 50)
+    for key, seconds in ((0, 50), (900, 100), (800, 200)):
+        now = 100.0 + seconds
+        assert await queue.get() == key
+        queue.done(key)
+    assert len(queue) == 0
 
 
 async def test_no_two_workers_on_one_key() -> None:
