@@ -1,5 +1,6 @@
 """One step of a reconciler, whatever the kind: it is counted, and tried again when it failed."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -34,10 +35,19 @@ async def take_step(
     except KubeError as error:
         outcome, again = "error", RETRY_SECONDS
         logger.warning("%s %s: %s", kind, name, error)
-    except Exception:
-        # A fault of ours with one object must not take the others down with it.
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and _called_off():
+            raise
+        # A fault of ours with one object must not take the others down with it. A cancellation that nobody
+        # asked for is one too: a client gave up what was awaited, and a task group would not miss the worker.
         outcome, again = "fault", FAULT_SECONDS
         logger.exception("%s %s could not be reconciled", kind, name)
     metrics.RECONCILES.labels(kind, outcome).inc()
     if again is not None:
         queue.add_after(key, again)
+
+
+def _called_off() -> bool:
+    """Return whether somebody asked the running task to end."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
