@@ -80,6 +80,7 @@ class AgentReconciler:
     def observed(self, body: dict[str, Any]) -> None:
         """Take in an Agent as a watch or a list showed it."""
         meta = body["metadata"]
+        self._store.heard.add(meta["name"])
         entry = self._store.agents.get(meta["name"])
         if entry is None:
             try:
@@ -109,6 +110,7 @@ class AgentReconciler:
 
     def deleted(self, name: str) -> None:
         """Take in that an Agent's resource is gone. An agent that is alive gets it back."""
+        self._store.heard.add(name)
         entry = self._store.agents.get(name)
         if entry is not None:
             entry.exists = False
@@ -122,6 +124,8 @@ class AgentReconciler:
     def _there(self, entry: AgentEntry, body: dict[str, Any]) -> None:
         """Take in that a known agent's resource exists, and what its spec asks."""
         meta = body["metadata"]
+        if entry.exists and entry.uid == meta["uid"] and meta["generation"] < entry.generation:
+            return  # What a list or an answer showed late.
         entry.uid, entry.owned = meta["uid"], bool(meta.get("ownerReferences"))
         if not entry.exists or entry.generation != meta["generation"]:
             try:

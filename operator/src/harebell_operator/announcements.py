@@ -48,9 +48,10 @@ class AnnouncementReconciler:
     def observed(self, body: dict[str, Any]) -> None:
         """Take in an Announcement as a watch or a list showed it."""
         meta = body["metadata"]
+        self._store.heard.add(meta["uid"])
         entry = self._store.announcements.get(meta["uid"])
-        if entry is not None and entry.generation == meta["generation"]:
-            return  # Our own status write, coming back.
+        if entry is not None and meta["generation"] <= entry.generation:
+            return  # Our own status write, coming back, or what a list showed late.
         try:
             spec = AnnouncementSpec.model_validate(body.get("spec") or {})
             if entry is None:
@@ -77,6 +78,7 @@ class AnnouncementReconciler:
 
     def deleted(self, uid: str) -> None:
         """Take in that an Announcement is gone: it no longer holds."""
+        self._store.heard.add(uid)
         if self._store.announcements.pop(uid, None) is not None:
             self._queue.forget(uid)
             self._spread()

@@ -69,10 +69,11 @@ class PoolReconciler:
     def observed(self, body: dict[str, Any]) -> None:
         """Take in an AgentPool as a watch or a list showed it."""
         meta = body["metadata"]
+        self._store.heard.add(meta["uid"])
         entry = self._store.pools.get(meta["uid"])
         deleted = bool(meta.get("deletionTimestamp"))
-        if entry is not None and (entry.generation, entry.deleted) == (meta["generation"], deleted):
-            return  # Our own status write, coming back.
+        if entry is not None and (meta["generation"], deleted) <= (entry.generation, entry.deleted):
+            return  # Our own status write, coming back, or what a list showed late.
         try:
             spec = AgentPoolSpec.model_validate(body.get("spec") or {})
             if entry is None:
@@ -87,6 +88,7 @@ class PoolReconciler:
 
     def deleted(self, uid: str) -> None:
         """Take in that an AgentPool is gone; the API server removes its Pods."""
+        self._store.heard.add(uid)
         if self._store.pools.pop(uid, None) is not None:
             self._queue.forget(uid)
 

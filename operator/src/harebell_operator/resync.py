@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable, Set
 from typing import Any
 
 from .agents import AgentReconciler
@@ -65,26 +66,28 @@ class Resync:
         known_agents = {a.name for a in self._store.agents.values() if a.exists}
         known_announcements = set(self._store.announcements)
         known_pools = set(self._store.pools)
-        announcements = await self._list_if_installed("announcements")
-        pools = await self._list_if_installed("agentpools")
-        self._pools.listing()
-        pods = await self._kube.list_pods()
-        agents = await self._kube.list_all("agents")
-        tasks = await self._kube.list_all("tasks")
+        with self._store.heard.meanwhile() as newer:
+            announcements = await self._list_if_installed("announcements")
+            pools = await self._list_if_installed("agentpools")
+            self._pools.listing()
+            pods = await self._kube.list_pods()
+            agents = await self._kube.list_all("agents")
+            tasks = await self._kube.list_all("tasks")
+        # What a watch told of meanwhile is left to it: it may have changed, or be gone, since it was listed.
         # First of all: they say whether the agents may work.
-        for body in announcements:
+        for body in _without(newer, "uid", announcements):
             self._announcements.observed(body)
         # Pods before their pools, which would make others in their place.
         self._pools.listed(pods)
-        for body in pools:
+        for body in _without(newer, "uid", pools):
             self._pools.observed(body)
-        for body in agents:
+        for body in _without(newer, "name", agents):
             self._agents.observed(body)
-        for body in tasks:
+        for body in _without(newer, "uid", tasks):
             self._tasks.observed(body)
         for uid in known - {b["metadata"]["uid"] for b in tasks}:
             self._tasks.deleted(uid)
-        for name in known_agents - {b["metadata"]["name"] for b in agents}:
+        for name in known_agents - {b["metadata"]["name"] for b in agents} - newer:
             self._agents.deleted(name)
         for uid in known_announcements - {b["metadata"]["uid"] for b in announcements}:
             self._announcements.deleted(uid)
@@ -98,3 +101,7 @@ class Resync:
             # Helm does not bring new kinds with an upgrade. That must not stop work; there are none then.
             logger.warning("the resource %s is not installed: apply the chart's crds folder", plural)
             return []
+
+
+def _without(keys: Set[str], key: str, bodies: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [body for body in bodies if body["metadata"][key] not in keys]

@@ -21,6 +21,7 @@ from .decide.observation import Report
 from .decide.pod import PodFacts
 from .decide.pool import Setback
 from .decide.standing import Announced, Drain, Order, Position
+from .heard import Heard
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,8 @@ class Store:
         self._tasks_by_agent: dict[str, set[str]] = {}
         self._republished: set[str] = set()
         self._tasks_by_key: dict[str, set[str]] = {}
+        self.heard = Heard()
+        """For lists, which may be older."""
 
     def add_task(self, entry: TaskEntry) -> None:
         """Take in a Task."""

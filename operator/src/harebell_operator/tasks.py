@@ -87,6 +87,7 @@ class TaskReconciler:
     def observed(self, body: dict[str, Any]) -> None:
         """Take in a Task as a watch or a list showed it."""
         meta = body["metadata"]
+        self._store.heard.add(meta["uid"])
         try:
             spec = TaskSpec.model_validate(body.get("spec") or {})
             entry = self._store.tasks.get(meta["uid"])
@@ -107,8 +108,8 @@ class TaskReconciler:
                 )
                 self._store.add_task(entry)
                 self._graph.add(entry)
-            elif entry.generation == meta["generation"]:
-                return  # Our own status write, coming back.
+            elif meta["generation"] <= entry.generation:
+                return  # Our own status write, coming back, or what a list showed late.
         except ValidationError as error:
             # Only a Task stored under other rules than today's can be like this; the schema refuses new ones.
             logger.error("Task %s cannot be read: %s", meta["name"], error.errors(include_input=False))
@@ -125,6 +126,7 @@ class TaskReconciler:
 
     def deleted(self, uid: str) -> None:
         """Take in that a Task is gone; whoever works on it is told to stop."""
+        self._store.heard.add(uid)
         entry = self._store.drop_task(uid)
         if entry is None:
             return
