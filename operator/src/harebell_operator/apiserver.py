@@ -23,6 +23,10 @@ class KubeError(Exception):
     """The API server did not do what was asked; the message says why. Worth trying again later."""
 
 
+class NoAnswerError(KubeError):
+    """The API server could not be reached, or did not answer in time."""
+
+
 class NotFoundError(KubeError):
     """The object is gone, or another one has taken its name."""
 
@@ -54,6 +58,7 @@ class ApiServer:
         :raises NotFoundError: 404.
         :raises AlreadyExistsError: 409.
         :raises RefusedError: another refusal for good.
+        :raises NoAnswerError: there was none.
         :raises KubeError: it may be asked again.
         """
         verb, url, headers, payload, _ = await self._api.param_serialize(
@@ -70,7 +75,7 @@ class ApiServer:
             async with answer:
                 text = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise KubeError(f"{type(error).__name__}: {error}") from error
+            raise NoAnswerError(f"{type(error).__name__}: {error}") from error
         if answer.status >= 300:
             raise refusal(answer.status, answer.reason or "", text)
         try:

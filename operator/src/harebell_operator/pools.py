@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from harebell_crds.pool import AgentPoolSpec, AgentPoolStatus
 from harebell_crds.task import TaskPhase
 
 from .agents import AgentReconciler
-from .apiserver import NotFoundError, RefusedError
+from .apiserver import KubeError, NoAnswerError, NotFoundError
 from .broker import Broker
 from .decide.observation import EventNote, EventType
 from .decide.pod import Credentials, Trouble, pod_for, read_pod, selector, template_hash
@@ -28,6 +29,7 @@ from .decide.pool import (
     presence_of,
 )
 from .decide.standing import Drain
+from .decide.template import TemplateError
 from .kube import Kube
 from .reconciling import take_step
 from .reporting import record, write_when_due
@@ -82,6 +84,9 @@ class PoolReconciler:
         except ValidationError as error:
             logger.error("AgentPool %s cannot be read: %s", meta["name"], error.errors(include_input=False))
             return
+        if spec.template != entry.spec.template:
+            # Perhaps mended: nobody should have to wait to see that.
+            entry.setback = None
         entry.spec, entry.generation, entry.deleted = spec, meta["generation"], deleted
         self._store.pools[entry.uid] = entry
         self._queue.add(entry.uid)
@@ -160,8 +165,14 @@ class PoolReconciler:
         if decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
         self._mark(entry, decision, now)
-        await self._delete(entry, decision)
-        await self._create(entry, decision.create)
+        try:
+            await self._delete(entry, decision)
+            await self._create(entry, decision.create)
+        except Exception:
+            # What could not be done is tried again; what is known is said all the same.
+            with suppress(KubeError):
+                await write_when_due(self._kube, self._queue, entry, now)
+            raise
         await write_when_due(self._kube, self._queue, entry, now)
 
     def _observe(self, entry: PoolEntry, now: datetime) -> PoolObservation:
@@ -257,20 +268,19 @@ class PoolReconciler:
     async def _create(self, entry: PoolEntry, count: int) -> None:
         if not count:
             return
-        body = pod_for(entry.name, entry.uid, entry.spec.type, entry.spec.template, self._credentials)
         made = []
-        for _ in range(count):
-            try:
+        try:
+            body = pod_for(entry.name, entry.uid, entry.spec.type, entry.spec.template, self._credentials)
+            for _ in range(count):
                 pod = await self._kube.create_pod(body)
-            except RefusedError as error:
-                trouble = Trouble("FailedCreate", str(error))
-                entry.setback = another_setback(entry.setback, trouble, self._clock())
-                logger.error("AgentPool %s: no Pod was made: %s", entry.name, error)
-                note = EventNote(EventType.WARNING, trouble.reason, trouble.message)
-                await record(self._kube, entry, note, self._identity)
-                break
-            self.pod_observed(pod)
-            made.append(pod["metadata"]["name"])
+                self.pod_observed(pod)
+                made.append(pod["metadata"]["name"])
+        except NoAnswerError:
+            # That is nobody's mistake, and no reason to wait for long once it answers again.
+            raise
+        except (TemplateError, KubeError) as error:
+            # Nor does a 404 say that the pool is gone.
+            await self._failed(entry, Trouble("FailedCreate", str(error)))
         else:
             if entry.setback is not None and entry.setback.trouble.reason == "FailedCreate":
                 entry.setback = None
@@ -278,6 +288,12 @@ class PoolReconciler:
         if made:
             note = EventNote(EventType.NORMAL, "Created", f"created {_listed(made)}")
             await record(self._kube, entry, note, self._identity)
+
+    async def _failed(self, entry: PoolEntry, trouble: Trouble) -> None:
+        entry.setback = another_setback(entry.setback, trouble, self._clock())
+        logger.error("AgentPool %s: no Pod was made: %s", entry.name, trouble.message)
+        note = EventNote(EventType.WARNING, trouble.reason, trouble.message)
+        await record(self._kube, entry, note, self._identity)
 
 
 def _listed(names: list[str]) -> str:

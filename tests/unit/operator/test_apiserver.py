@@ -10,6 +10,7 @@ from harebell_operator.apiserver import (
     AlreadyExistsError,
     ApiServer,
     KubeError,
+    NoAnswerError,
     NotFoundError,
     RefusedError,
     refusal,
@@ -98,17 +99,17 @@ async def test_a_list_is_read_page_by_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "error", "told"),
     [
-        (TimeoutError(), "TimeoutError"),
-        (ConnectionResetError("gone"), "ConnectionResetError: gone"),
-        ((200, b"<html>"), "not JSON"),
-        ((503, {"message": "later"}), "503 Reason: later"),
+        (TimeoutError(), NoAnswerError, "TimeoutError"),
+        (ConnectionResetError("gone"), NoAnswerError, "ConnectionResetError: gone"),
+        ((200, b"<html>"), KubeError, "not JSON"),
+        ((503, {"message": "later"}), KubeError, "503 Reason: later"),
     ],
 )
-async def test_what_may_be_asked_again_is_no_refusal(answer: Any, told: str) -> None:
+async def test_what_may_be_asked_again_is_no_refusal(answer: Any, error: type[KubeError], told: str) -> None:
     client: Any = Client(answer)
     with pytest.raises(KubeError) as raised:
         await ApiServer(client).request("GET", "/things")
-    assert type(raised.value) is KubeError
+    assert type(raised.value) is error
     assert told in str(raised.value)

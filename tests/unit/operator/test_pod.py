@@ -1,9 +1,13 @@
 """The Pods of an AgentPool: made from a template, and read."""
 
+import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harebell_crds.pool import PodTemplate
 from harebell_operator.decide.pod import (
@@ -14,8 +18,16 @@ from harebell_operator.decide.pod import (
     read_pod,
     template_hash,
 )
+from harebell_operator.decide.template import TemplateError
 
 AGENT = {"name": "agent", "image": "harebell/agent"}
+NAMES = st.sampled_from(
+    (
+        *("env", "name", "value", "ports", "containerPort", "securityContext", "volumes", "volumeMounts"),
+        *("mountPath", "initContainers", "containers", "livenessProbe", "affinity"),
+        *("topologySpreadConstraints", "terminationGracePeriodSeconds"),
+    )
+)
 
 
 def template(agent: dict[str, Any] | None = None, **spec: Any) -> PodTemplate:
@@ -152,7 +164,9 @@ def test_which_agent_is_in_which_pod_is_not_for_the_template_to_say() -> None:
     assert pod["metadata"]["labels"]["team"] == "red"
 
 
-@pytest.mark.parametrize(("port", "probed"), [("8000", 8000), ("0", None), ("$(OTHER)", None)])
+@pytest.mark.parametrize(
+    ("port", "probed"), [("8000", 8000), ("0", None), ("$(OTHER)", None), ("9" * 5000, None)]
+)
 def test_probes_ask_where_the_agent_answers(port: str, probed: int | None) -> None:
     (agent,) = made(template({"env": [{"name": "HAREBELL_PORT", "value": port}]}))["spec"]["containers"]
     assert agent.get("livenessProbe", {}).get("httpGet", {}).get("port") == probed
@@ -165,6 +179,44 @@ def test_probes_ask_where_the_agent_answers(port: str, probed: int | None) -> No
 )
 def test_a_port_that_the_template_declares_stays_as_it_is(own: dict[str, Any]) -> None:
     assert made(template({"ports": [own]}))["spec"]["containers"][0]["ports"] == [own]
+
+
+@pytest.mark.parametrize(
+    ("agent", "spec", "place"),
+    [
+        ({"env": ["A=b"]}, {}, "containers.0.env.0"),
+        ({"env": {"A": "b"}}, {}, "containers.0.env"),
+        ({"env": [{"name": "HAREBELL_PORT", "value": 9091}]}, {}, "containers.0.env.0.value"),
+        ({"env": [{"name": ["A"]}]}, {}, "containers.0.env.0.name"),
+        ({"securityContext": "x"}, {}, "containers.0.securityContext"),
+        ({"volumeMounts": ["/tmp"]}, {}, "containers.0.volumeMounts.0"),  # noqa: S108
+        ({"ports": [9091]}, {}, "containers.0.ports.0"),
+        ({}, {"securityContext": "x"}, "securityContext"),
+        ({}, {"volumes": 1}, "volumes"),
+        ({}, {"initContainers": ["x"]}, "initContainers.0"),
+    ],
+)
+def test_what_is_no_template_of_a_pod_is_told_by_its_place(
+    agent: dict[str, Any], spec: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(TemplateError, match=rf"^spec\.template\.spec\.{re.escape(place)}: \w"):
+        made(template(agent, **spec), Credentials("secret"))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(NAMES, json_values), st.dictionaries(NAMES, json_values))
+def test_of_any_template_a_pod_is_made_or_it_is_said_why_not(
+    agent: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    spec.pop("containers", None)
+    with suppress(TemplateError):
+        made(template({**agent, **AGENT}, **spec), Credentials("secret"))
 
 
 def test_a_pod_is_made_without_changing_its_template() -> None:

@@ -4,9 +4,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from harebell_bus.envelopes import AgentRef, CurrentTask, Heartbeat, HeartbeatReason, PodRef, TaskRef
 from harebell_crds.agent import AgentStatus
-from harebell_operator.apiserver import KubeError, NotFoundError, RefusedError
+from harebell_operator.apiserver import (
+    AlreadyExistsError,
+    KubeError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+)
 from harebell_operator.pools import PoolReconciler
 from harebell_operator.store import AgentEntry, Store
 from harebell_operator.workqueue import WorkQueue
@@ -72,11 +80,11 @@ class World:
 
     # ---- what happens
 
-    def observe(self, replicas: int, generation: int, **meta: Any) -> None:
+    def observe(self, replicas: int, generation: int, env: Any = None, **meta: Any) -> None:
         spec = {
             "type": "crew",
             "replicas": replicas,
-            "template": {"spec": {"containers": [{"name": "agent", "image": "i"}]}},
+            "template": {"spec": {"containers": [{"name": "agent", "image": "i", "env": env or []}]}},
         }
         self.reconciler.observed(
             {"metadata": {"name": "crew", "uid": UID, "generation": generation, **meta}, "spec": spec}
@@ -179,6 +187,74 @@ async def test_a_refusal_is_said_and_tried_again_later() -> None:
     await world.later(2)
     await world.later()
     assert (world.made, pool.setback) == (2, None)
+
+
+def failure(status: dict[str, Any]) -> tuple[str, str]:
+    """The reason and the message of the failure that a written status tells of."""
+    found = next(c for c in status["conditions"] if c["type"] == "ReplicaFailure")
+    assert found["status"] == "True"
+    return found["reason"], found["message"]
+
+
+async def test_a_template_of_no_pod_is_told_and_tried_again_when_it_is_another() -> None:
+    world = World()
+    world.observe(2, 1, env=["A=b"])
+    for seconds in (0, 0, 1, 2):
+        await world.later(seconds)
+    assert set(world.events) == {"FailedCreate"}
+    reason, message = failure(world.written[-1])
+    assert reason == "FailedCreate"
+    assert message.startswith("spec.template.spec.containers.0.env.0: ")
+    pool = world.store.pools[UID]
+    assert pool.setback is not None
+    assert pool.setback.count > 1
+    world.observe(2, 2, env=[{"name": "A", "value": "b"}])
+    await world.later()
+    assert world.made == 2
+    assert world.store.pools[UID].setback is None
+
+
+@pytest.mark.parametrize(
+    "error", [KubeError("500: webhook"), NotFoundError("404"), AlreadyExistsError("409")]
+)
+async def test_a_pod_that_the_api_server_does_not_make_is_told_and_tried_again_with_patience(
+    error: KubeError,
+) -> None:
+    world = World()
+    world.failing = [error] * 100
+    world.observe(1, 1)
+    for _ in range(600):
+        await world.later(1)
+    assert failure(world.written[-1]) == ("FailedCreate", str(error))
+    tries = len(world.events)
+    assert 5 < tries < 20
+    world.failing.clear()
+    await world.later(300)
+    assert world.made == 1
+
+
+async def test_while_the_api_server_does_not_answer_no_patience_is_lost() -> None:
+    world = World()
+    world.failing = [NoAnswerError("TimeoutError")] * 100
+    world.observe(1, 1)
+    for _ in range(60):
+        await world.later(2)
+    assert (world.made, world.events, len(world.failing)) == (0, [], 40)
+    world.failing.clear()
+    await world.later(2)
+    assert world.made == 1
+
+
+async def test_the_status_is_written_though_nothing_can_be_done() -> None:
+    world = World()
+    await world.with_agents(2)
+    world.store.agents["crew-1"].gone = "Left"
+    world.observe(1, 2)
+    world.failing = [KubeError("500: webhook")] * 2
+    await world.later()
+    await world.later(1)
+    assert world.removed == []
+    assert (world.written[-1]["observedGeneration"], world.written[-1]["drainingReplicas"]) == (2, 1)
 
 
 async def test_a_pod_that_ends_at_once_is_replaced_with_patience() -> None:

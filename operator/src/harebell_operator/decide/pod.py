@@ -11,6 +11,8 @@ from typing import Any
 from harebell_crds import API_VERSION, GROUP
 from harebell_crds.pool import AGENT_CONTAINER, PodTemplate
 
+from .template import check_shape
+
 TYPE_LABEL = "harebell.dev/agent-type"
 POOL_LABEL = "harebell.dev/agent-pool"
 HASH_LABEL = "harebell.dev/template-hash"
@@ -18,6 +20,7 @@ HASH_LABEL = "harebell.dev/template-hash"
 _USER = 65532
 """As in the image."""
 _PORT = 9091
+_PORT_DIGITS = 5
 _AMQP = "/etc/harebell/amqp"
 _DRAIN_VARIABLE = "HAREBELL_DRAIN_SECONDS"
 _DRAIN_SECONDS = 20
@@ -97,9 +100,12 @@ def pod_for(
 
     What ties it to its pool and to its agent is set; what an agent needs otherwise, and what the Pod
     Security level "restricted" asks for, is filled in where the template does not say it.
+
+    :raises TemplateError: the template is not that of a Pod.
     """
     meta = template.metadata.to_wire() if template.metadata else {}
     spec = deepcopy(template.spec.to_wire())
+    check_shape(spec)
     agent = next(c for c in spec["containers"] if c["name"] == AGENT_CONTAINER)
     _environment(agent, agent_type)
     _volumes(spec, agent, agent_type, credentials)
@@ -183,7 +189,7 @@ def _volumes(
 
 def _probes(agent: dict[str, Any]) -> None:
     given = next((e.get("value") for e in agent["env"] if e.get("name") == "HAREBELL_PORT"), str(_PORT))
-    if not (given and given.isdecimal() and int(given)):
+    if not (given and len(given) <= _PORT_DIGITS and given.isdecimal() and int(given)):
         return  # Not served, or not to be known here.
 
     def ask(path: str, **more: int) -> dict[str, Any]:
