@@ -74,6 +74,28 @@ def test_a_short_task_costs_one_status_write(start: Processes, kubectl: Kubectl)
     assert done["result"] == {"nothing": None}
 
 
+def test_kubectl_waits_for_a_task_that_was_changed_while_it_ran_and_after_its_end(
+    start: Processes, kubectl: Kubectl
+) -> None:
+    start.operator()
+    start.agent("patient", "patient")
+
+    def keep(seconds: int) -> None:
+        change = json.dumps({"spec": {"ttlSecondsAfterFinished": seconds}})
+        kubectl("patch", "task", "kept", "--type=merge", "-p", change)
+
+    kubectl.apply(manifest("kept", "patient", "sleep", payload={"seconds": 3}))
+    running(kubectl, "kept")
+    keep(5000)
+    kubectl("wait", "--for=condition=Started", "task/kept", "--timeout=10s")
+    before = finished(kubectl, "kept")
+    keep(6000)
+    kubectl("wait", "--for=condition=Complete", "task/kept", "--timeout=10s")
+    after = status(kubectl, "kept")
+    assert after["observedGeneration"] == before["observedGeneration"] + 1
+    assert after["completedAt"] == before["completedAt"]
+
+
 def test_work_of_a_crashed_agent_runs_again(start: Processes, kubectl: Kubectl) -> None:
     start.operator()
     first = start.agent("first", "crash")

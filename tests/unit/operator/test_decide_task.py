@@ -15,7 +15,7 @@ from harebell_bus.envelopes import (
     Started,
     Succeeded,
 )
-from harebell_crds.conditions import ConditionStatus, find_condition
+from harebell_crds.conditions import Condition, ConditionStatus, find_condition
 from harebell_crds.task import AttemptOutcome, CancelMode, Priority, TaskPhase, TaskStatus
 from harebell_operator.decide.lanes import MessageNumber
 from harebell_operator.decide.observation import (
@@ -382,3 +382,53 @@ class TestClock:
         obs = observed(done, ttl_seconds_after_finished=100)
         assert decide(obs, at(50)).wake_at == at(101)
         assert decide(obs, at(101)).delete
+
+
+class TestGeneration:
+    """``kubectl wait`` takes a condition for true only once it is of the newest generation."""
+
+    def finished_status(self, outcome: type[Any]) -> TaskStatus:
+        failure: dict[str, Any] = {"code": "Boom", "message": "no", "retryable": False}
+        more = failure if outcome is Failed else {}
+        asked = CancelMode.GRACEFUL if outcome is Cancelled else None
+        return decide(observed(running_status(), (said(outcome, **more),), cancel=asked), at(2)).status
+
+    @pytest.mark.parametrize("outcome", [Succeeded, Failed, Cancelled])
+    def test_a_change_after_the_end_is_observed_once_and_changes_nothing_else(
+        self, outcome: type[Any]
+    ) -> None:
+        done = self.finished_status(outcome)
+        given: dict[str, Any] = {"generation": 2, "ttl_seconds_after_finished": 100}
+        decision = decide(observed(done, cancel=CancelMode.GRACEFUL, **given), at(50))
+        assert decision.status != done
+        assert decision.status.observed_generation == 2
+        assert [replace_generation(c, 1) for c in decision.status.conditions] == list(done.conditions)
+        assert {c.observed_generation for c in decision.status.conditions} == {2}
+        assert (
+            decision.status.model_copy(update={"observed_generation": 1, "conditions": done.conditions})
+            == done
+        )
+        assert (decision.wake_at, decision.stop, decision.events) == (at(101), (), ())
+        again = decide(observed(decision.status, **given), at(51))
+        assert again.status == decision.status
+
+    def test_a_change_while_it_runs_is_observed_though_nothing_comes_of_it(self) -> None:
+        status = running_status()
+        change: dict[str, Any] = {"generation": 2, "ttl_seconds_after_finished": 100}
+        seen = decide(observed(status, **change), at(5)).status
+        assert (seen.phase, seen.observed_generation) == (TaskPhase.RUNNING, 2)
+        (started,) = seen.conditions
+        assert (started.observed_generation, started.last_transition_time) == (2, at(1))
+        assert decide(observed(seen, **change), at(6)).status == seen
+
+    def test_a_cancellation_is_observed_while_its_agent_ends_it(self) -> None:
+        obs = observed(running_status(), cancel=CancelMode.GRACEFUL, generation=2)
+        assert decide(obs, at(5)).status.observed_generation == 2
+
+    def test_one_that_expires_with_the_change_is_deleted(self) -> None:
+        done = self.finished_status(Succeeded)
+        assert decide(observed(done, generation=2, ttl_seconds_after_finished=0), at(50)).delete
+
+
+def replace_generation(condition: Condition, generation: int) -> Condition:
+    return condition.model_copy(update={"observed_generation": generation})

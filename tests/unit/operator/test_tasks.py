@@ -179,6 +179,17 @@ async def test_an_expired_task_is_recorded_before_it_is_deleted_and_once(
     assert around.spawned == []
 
 
+async def test_each_change_of_a_finished_task_is_one_write(tasks: TaskReconciler, around: Around) -> None:
+    tasks.observed(body("t", status=FINISHED))
+    changed = body("t", status=FINISHED, ttlSecondsAfterFinished=5)
+    changed["metadata"]["generation"] = 2
+    for _ in range(2):
+        tasks.observed(changed)
+        await tasks.reconcile("uid-t")
+    await tasks.reconcile("uid-t")
+    assert around.done == ["write t Succeeded"]
+
+
 async def test_a_task_that_somebody_deletes_is_recorded(tasks: TaskReconciler, around: Around) -> None:
     gone = body("t", status={"phase": "Pending"})
     tasks.observed(gone)

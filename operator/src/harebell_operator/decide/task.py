@@ -266,8 +266,8 @@ def expires_at(spec: TaskSpec, status: TaskStatus) -> datetime | None:
 def _conclude(draft: Draft, wake_at: datetime | None = None) -> TaskDecision:
     status = draft.status
     number, known = newest_message(status), newest_message(draft.obs.status)
-    if not draft.unsettled and status != draft.obs.status:
-        status = status.model_copy(update={"observed_generation": draft.obs.generation})
+    if not draft.unsettled:
+        status = _observed(status, draft.obs.generation)
     if wake_at is None and status.phase and status.phase.terminal:
         wake_at = expires_at(draft.obs.spec, status)
     return TaskDecision(
@@ -285,6 +285,18 @@ def _conclude(draft: Draft, wake_at: datetime | None = None) -> TaskDecision:
 def _put_off(wake_at: datetime | None, now: datetime) -> datetime:
     """Return when to look again at what is put off: not at once, though its time has come."""
     return wake_at if wake_at is not None and wake_at > now else now + LISTEN
+
+
+def _observed(status: TaskStatus, generation: int) -> TaskStatus:
+    """Return a status that is of this generation of the spec, with its conditions.
+
+    Also where nothing else comes of a change, as after the end: ``kubectl wait`` takes no condition for true
+    that is of an earlier generation than the object.
+    """
+    if status.observed_generation == generation:
+        return status
+    conditions = tuple(c.model_copy(update={"observed_generation": generation}) for c in status.conditions)
+    return status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:

@@ -126,6 +126,23 @@ def a_new_priority_is_ignored(decide: Decide, obs: TaskObservation, now: datetim
     return decide(replace(obs, queued_as=obs.spec.priority), now)
 
 
+def a_change_after_the_end_is_not_observed(
+    decide: Decide, obs: TaskObservation, now: datetime
+) -> TaskDecision:
+    decision = decide(obs, now)
+    ended = obs.status.phase is not None and obs.status.phase.terminal
+    return replace(decision, status=obs.status) if ended else decision
+
+
+def a_change_is_observed_with_the_next_one_of_the_status(
+    decide: Decide, obs: TaskObservation, now: datetime
+) -> TaskDecision:
+    decision = decide(obs, now)
+    before = _generations(obs.status, None)
+    unchanged = _generations(decision.status, None) == before
+    return replace(decision, status=obs.status) if unchanged else decision
+
+
 def deadlines_are_ignored(decide: Decide, obs: TaskObservation, now: datetime) -> TaskDecision:
     return decide(_asking(obs, active_deadline_seconds=None, queue_deadline_seconds=None), now)
 
@@ -173,6 +190,8 @@ FAULTS: tuple[Fault, ...] = (
     a_number_is_used_again,
     suspension_is_ignored,
     a_new_priority_is_ignored,
+    a_change_after_the_end_is_not_observed,
+    a_change_is_observed_with_the_next_one_of_the_status,
     deadlines_are_ignored,
     a_lost_message_is_not_noticed,
     a_lost_message_keeps_its_number,
@@ -186,6 +205,11 @@ FAULTS: tuple[Fault, ...] = (
 def _with(obs: TaskObservation, **status: Any) -> TaskObservation:
     changed: TaskStatus = obs.status.model_copy(update=status)
     return replace(obs, status=changed)
+
+
+def _generations(status: TaskStatus, generation: int | None) -> TaskStatus:
+    conditions = tuple(c.model_copy(update={"observed_generation": generation}) for c in status.conditions)
+    return status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def _asking(obs: TaskObservation, **spec: Any) -> TaskObservation:

@@ -148,6 +148,10 @@ def somebody_changes_the_priority(world: World) -> None:
         _change(world, priority=world.rng.choice(tuple(Priority)))
 
 
+def somebody_changes_the_ttl(world: World) -> None:
+    _change(world, ttl_seconds_after_finished=world.rng.choice((0, 100, 1000)))
+
+
 def _change(world: World, **update: object) -> None:
     world.spec = world.spec.model_copy(update=update)
     world.generation += 1
@@ -186,6 +190,7 @@ LIKELIHOOD: dict[Callable[[World], None], float] = {
     somebody_cancels: 0.25,
     somebody_suspends_or_resumes: 0.7,
     somebody_changes_the_priority: 0.7,
+    somebody_changes_the_ttl: 0.4,
 }
 EVENTS = tuple(LIKELIHOOD)
 WEIGHTS = tuple(LIKELIHOOD.values())

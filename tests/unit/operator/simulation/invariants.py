@@ -42,14 +42,16 @@ class Rules:
 
     def begun(self, written: TaskStatus) -> None:
         """An operator starts from what was written, and takes that for final which is."""
-        assert self._final is None or written == self._final, "a final status was lost"
+        assert self._final is None or _content(written) == self._final, "a final status was lost"
 
     def wrote(self, before: TaskStatus, after: TaskStatus) -> None:
         """Compare what is written with what was there."""
-        assert not _phase(before).terminal, f"written after the end: {_phase(before)} -> {_phase(after)}"
+        if _phase(before).terminal:
+            assert _content(after) == _content(before), f"changed after the end: {_phase(after)}"
+            assert after.observed_generation != before.observed_generation, "written for nothing"
         history_goes_on(before, after)
         if _phase(after).terminal:
-            self._final = TaskStatus.model_validate(after.to_wire())
+            self._final = _content(TaskStatus.model_validate(after.to_wire()))
 
     def decided(
         self, obs: TaskObservation, decision: TaskDecision, now: datetime, own: Sequence[MessageNumber]
@@ -57,7 +59,7 @@ class Rules:
         """Judge a decision. ``own``: messages that wait, of the operator that decides."""
         before, after = obs.status, decision.status
         if _phase(before).terminal:
-            assert after == before, "a finished Task changed"
+            assert _content(after) == _content(before), "a finished Task changed"
             assert not decision.publish, "a finished Task was published"
             assert not decision.dead_letter, "a finished Task was dead-lettered"
         assert _phase(after) in REACHABLE[_phase(before)], f"{_phase(before)} -> {_phase(after)}"
@@ -72,6 +74,7 @@ class Rules:
         the_spec_is_heeded(obs, after, now)
         those_to_stop_are_told(obs, decision, now)
         died_means_buried(before, decision)
+        the_generation_is_observed(obs, after)
         if decision.delete:
             ended = after.completed_at
             kept = timedelta(seconds=obs.spec.ttl_seconds_after_finished)
@@ -97,6 +100,12 @@ class Rules:
 
 def _phase(status: TaskStatus) -> TaskPhase:
     return status.phase or TaskPhase.PENDING
+
+
+def _content(status: TaskStatus) -> TaskStatus:
+    """Return what a status says, whatever generation it says that of."""
+    conditions = tuple(c.model_copy(update={"observed_generation": None}) for c in status.conditions)
+    return status.model_copy(update={"observed_generation": None, "conditions": conditions})
 
 
 def history_goes_on(before: TaskStatus, after: TaskStatus) -> None:
@@ -266,3 +275,14 @@ def died_means_buried(before: TaskStatus, decision: TaskDecision) -> None:
     """What is dead-lettered is in the dead letters, and nothing else is."""
     died = decision.status.phase == TaskPhase.DEAD_LETTERED and before.phase != TaskPhase.DEAD_LETTERED
     assert decision.dead_letter == died, "the dead letters do not agree with the phase"
+
+
+def the_generation_is_observed(obs: TaskObservation, after: TaskStatus) -> None:
+    """Who waits for a condition waits for one of the newest spec, and for nothing that will not come.
+
+    A message that waits stays where it is while agents cannot be told of another.
+    """
+    if obs.broker_error is not None and _phase(after) == TaskPhase.QUEUED:
+        return
+    found = {after.observed_generation, *(c.observed_generation for c in after.conditions)}
+    assert found == {obs.generation}, f"generations {found} are observed, and not {obs.generation}"
