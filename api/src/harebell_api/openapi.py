@@ -4,20 +4,15 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 
 from .examples import EXAMPLES, Example
 from .models import BatchEntry, ProblemDocument, StreamMessage
-from .problems import MEDIA_TYPE, Problem, ProblemType
+from .permissions import Needs
+from .problems import MEDIA_TYPE
+from .responses import SCHEMAS
 
 PATH = "/api/v1/openapi.json"
-_SCHEMAS = "#/components/schemas/"
-_EVERYWHERE = (401, 403, 414, 431, 500)
-_READ_HEADERS = {
-    "ETag": "Changes with the document; for If-None-Match, and for If-Match where the document is a Task's.",
-    "Age": "Seconds since the watch of the Kubernetes API server last showed that it works: the answer may be"
-    " so old. Absent before everything was listed for the first time.",
-    "Harebell-Resource-Version": "Resource version up to which the answer holds everything.",
-}
 _DESCRIPTION = """\
 Submits work to agents on Kubernetes and shows what comes of it.
 
@@ -43,44 +38,6 @@ the key of a WebSocket as a subprotocol: `harebell.v1, bearer.<key>`.
 """
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the ``responses`` of a route that may answer with these problems."""
-    return {
-        status: {
-            "description": "; ".join(kind.title for kind in _kinds(status)),
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"$ref": _SCHEMAS + ProblemDocument.__name__},
-                    "examples": {kind.slug: {"value": _problem(kind)} for kind in _kinds(status)},
-                }
-            },
-        }
-        for status in sorted({*statuses, *_EVERYWHERE})
-    }
-
-
-def _kinds(status: int) -> list[ProblemType]:
-    return [kind for kind in ProblemType if kind.status == status]
-
-
-def _problem(kind: ProblemType) -> dict[str, Any]:
-    """Return an example: what is wrong in particular is in ``detail``, and differs."""
-    return Problem(kind, f"{kind.title}: what exactly is said here").document("/api/v1/...")
-
-
-def fresh(*, tagged: bool) -> dict[int | str, dict[str, Any]]:
-    """Return the ``responses`` of a route that reads the caches; ``tagged``: it knows ``If-None-Match``."""
-    headers = {
-        name: {"description": text, "schema": {"type": "integer" if name == "Age" else "string"}}
-        for name, text in _READ_HEADERS.items()
-        if tagged or name != "ETag"
-    }
-    answers: dict[int | str, dict[str, Any]] = {200: {"description": "As it is now.", "headers": headers}}
-    if tagged:
-        answers[304] = {"description": "The client has it already: it is as If-None-Match says."}
-    return answers
-
-
 def install(app: FastAPI) -> None:
     """Have ``app`` serve this document, which is built when it is first asked for."""
 
@@ -104,13 +61,14 @@ def build(app: FastAPI) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for model in (ProblemDocument, StreamMessage):
-        schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}", mode="serialization")
+        schema = model.model_json_schema(ref_template=SCHEMAS + "{model}", mode="serialization")
         schemas.update({name: part for name, part in schema.pop("$defs", {}).items() if name not in schemas})
         schemas[model.__name__] = schema
     _drop_unused_validation_errors(document)
     # Each is looked at by itself, so the request's model does not look at them, and describes them in place.
-    schemas["BatchRequest"]["properties"]["tasks"]["items"] = {"$ref": _SCHEMAS + BatchEntry.__name__}
+    schemas["BatchRequest"]["properties"]["tasks"]["items"] = {"$ref": SCHEMAS + BatchEntry.__name__}
     _add_examples(document)
+    _say_scopes(document, app)
     _share_problems(document)
     components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"apiKey": []}]
@@ -124,6 +82,16 @@ def _add_examples(document: dict[str, Any]) -> None:
         for operation in methods.values():
             for name, example in EXAMPLES[operation["operationId"]].items():
                 _add_example(operation, name, example)
+
+
+def _say_scopes(document: dict[str, Any], app: FastAPI) -> None:
+    """Say of each operation which scope it needs, as its route does."""
+    for route in iter_route_contexts(app.routes):
+        operations = document["paths"].get(route.path, {})
+        for method in {method.lower() for method in route.methods or ()} & set(operations):
+            for each in route.dependant.dependencies:
+                if isinstance(each.call, Needs):
+                    operations[method]["description"] = f"Needs the scope `{each.call.scope.value}`."
 
 
 def _share_problems(document: dict[str, Any]) -> None:

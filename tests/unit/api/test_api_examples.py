@@ -18,6 +18,9 @@ from .fakes import FakePast, FakeStore
 
 PROBLEM = "application/problem+json"
 JSON = "application/json"
+TOLD_OF = {"ETag", "Location"}
+"""Headers that an answer has if and only if the document says so."""
+SHARED: dict[str, Any] = DOCUMENT["components"]["responses"]
 OPERATIONS = {o["operationId"]: (method, path, o) for method, path, o in operations()}
 CASES = [(operation, name) for operation, examples in EXAMPLES.items() for name in examples]
 
@@ -77,6 +80,7 @@ def test_examples_do_what_they_show(client: TestClient, past: FakePast, operatio
     answer = send(client, method, path, operation, example)
     assert answer.status_code == example.status, answer.text
     response = operation["responses"][str(example.status)]
+    assert TOLD_OF & set(response.get("headers", {})) == {name for name in TOLD_OF if name in answer.headers}
     if example.answer is None:
         assert answer.content == b""
         assert "content" not in response
@@ -129,13 +133,22 @@ def test_no_operation_is_without() -> None:
 
 def test_every_problem_fits_its_schema() -> None:
     shown = set()
-    for name, response in DOCUMENT["components"]["responses"].items():
+    for name, response in SHARED.items():
         content = response["content"][PROBLEM]
         for example in content["examples"].values():
             validate(example["value"], content["schema"])
             assert name == f"Problem{example['value']['status']}"
             shown.add(example["value"]["type"])
     assert len(shown) > 20
+
+
+def test_problems_say_with_which_headers_they_come() -> None:
+    told = {name: set(problem.get("headers", {})) for name, problem in SHARED.items()}
+    assert {name: headers for name, headers in told.items() if headers} == {
+        "Problem401": {"WWW-Authenticate"},
+        "Problem403": {"WWW-Authenticate"},
+        "Problem503": {"Retry-After"},
+    }
 
 
 def test_every_schema_is_one() -> None:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 from tests.support.keys import key, record
+from tests.support.openapi import operations
 
 from harebell_api import openapi
 from harebell_api.agents import Order
@@ -64,6 +65,12 @@ def test_every_route_says_which_scope_it_wants(parts: Dependencies) -> None:
     app = create_app(parts)
     assert unprotected(app) == []
     assert scopes_by_route(app) == {route: {scope} for route, scope in ROUTES.items()}
+
+
+def test_the_document_says_which_scope_an_operation_needs() -> None:
+    said = {f"{method} {path}": operation.get("description") for method, path, operation in operations()}
+    wanted = {route: scope for route, scope in ROUTES.items() if route[0] != "*"}
+    assert said == {route: f"Needs the scope `{scope.value}`." for route, scope in wanted.items()}
 
 
 @pytest.mark.parametrize("how", ["route", "websocket", "mount", "plain"])

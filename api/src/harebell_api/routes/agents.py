@@ -1,6 +1,6 @@
 """Agents: their list, each of them, and what they can be told."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -9,9 +9,9 @@ from harebell_api.agents import Agents, Order
 from harebell_api.audit import note
 from harebell_api.kube import Kind
 from harebell_api.models import AgentDocument, AgentList, AgentQuery
-from harebell_api.openapi import fresh, problems
 from harebell_api.permissions import Client, Scope, needs
 from harebell_api.queries import agents_by_name
+from harebell_api.responses import changed, fresh, problems
 
 from .answers import changed_answer, page_body, read_answer
 from .parameters import AgentName, IfNoneMatch
@@ -63,10 +63,6 @@ def agent_routes(agents: Agents) -> APIRouter:
 
 def _add_order(router: APIRouter, agents: Agents, order: Order, summary: str) -> None:
     verb = order.name.lower()
-    responses: dict[int | str, dict[str, Any]] = {
-        202: {"description": "The agent."},
-        **problems(404, 409, 422, 503),
-    }
 
     @router.post(
         f"/{{name}}/{verb}",
@@ -74,7 +70,7 @@ def _add_order(router: APIRouter, agents: Agents, order: Order, summary: str) ->
         summary=summary,
         status_code=202,
         response_model=AgentDocument,
-        responses=responses,
+        responses={**changed(202, "The agent."), **problems(404, 409, 422, 503)},
         dependencies=[needs(Scope.ADMIN)],
     )
     async def tell(asked: Request, name: AgentName, client: Client) -> Response:

@@ -9,9 +9,9 @@ from harebell_api.announcements import Announcements
 from harebell_api.audit import note
 from harebell_api.kube import Kind
 from harebell_api.models import AnnouncementDocument, AnnouncementPage, AnnouncementQuery, AnnouncementRequest
-from harebell_api.openapi import fresh, problems
 from harebell_api.permissions import Client, Scope, needs
 from harebell_api.queries import AnnouncementFilter, newest
+from harebell_api.responses import changed, fresh, problems
 
 from .answers import changed_answer, page_body, read_answer
 from .cursors import cursor_of, place_after
@@ -67,12 +67,7 @@ def announcement_routes(announcements: Announcements) -> APIRouter:
         status_code=201,
         response_model=AnnouncementDocument,
         responses={
-            201: {
-                "description": "The Announcement.",
-                "headers": {
-                    "Location": {"description": "Where it is.", "schema": {"type": "string"}},
-                },
-            },
+            **changed(201, "The Announcement.", Location="Where it is."),
             **problems(400, 409, 413, 415, 422, 503),
         },
         dependencies=[needs(Scope.ADMIN)],

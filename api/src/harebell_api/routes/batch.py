@@ -9,8 +9,8 @@ from harebell_api.batches import Batches, Entry
 from harebell_api.kube import Kind
 from harebell_api.limits import BATCH
 from harebell_api.models import BatchAnswer, BatchRequest
-from harebell_api.openapi import problems
 from harebell_api.permissions import Client, Scope, needs
+from harebell_api.responses import problems
 
 from .answers import json_answer
 

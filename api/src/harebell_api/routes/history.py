@@ -6,11 +6,11 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from harebell_api.models import HistoryQuery, MessagePage, MessageQuery, PastTaskPage
-from harebell_api.openapi import problems
 from harebell_api.past import Page, Past, PastFilter, Spot
 from harebell_api.permissions import Access, Client, Scope, needs, refuse_hidden
 from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import CursorError, decode_spot, encode_spot
+from harebell_api.responses import problems
 from harebell_api.selector import parse_selector
 from harebell_api.tasks import Tasks, is_id, is_uid
 

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from harebell_api.cache import Cache
 from harebell_api.models import QueueList
-from harebell_api.openapi import fresh, problems
 from harebell_api.permissions import Client, Scope, needs
 from harebell_api.queues import Queues
+from harebell_api.responses import fresh, problems
 
 from .answers import freshness, json_answer
 

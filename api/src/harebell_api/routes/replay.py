@@ -6,10 +6,10 @@ from starlette.responses import Response
 from harebell_api.audit import note
 from harebell_api.kube import Kind
 from harebell_api.models import ReplayList, ReplayRequest, ReplayResult, TaskDocument
-from harebell_api.openapi import problems
 from harebell_api.permissions import Access, Client, Scope, needs
 from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import TaskFilter, newest
+from harebell_api.responses import changed, problems
 from harebell_api.selector import parse_selector
 from harebell_api.tasks import Tasks
 from harebell_crds.task import TaskPhase
@@ -28,7 +28,10 @@ def replay_routes(tasks: Tasks) -> APIRouter:
         summary="Do an unsuccessful Task again, as a new Task; asking twice makes one",
         status_code=202,
         response_model=TaskDocument,
-        responses={202: {"description": "The new Task."}, **problems(404, 409, 422, 503)},
+        responses={
+            **changed(202, "The new Task.", Location="Where to read its status."),
+            **problems(404, 409, 422, 503),
+        },
     )
     async def replay(asked: Request, task_id: TaskId, client: Client) -> Response:
         made = await tasks.replay(task_id, client)

@@ -11,9 +11,9 @@ from harebell_api.events import MEDIA_TYPE, EventStreams
 from harebell_api.feed.wanted import wanted_of
 from harebell_api.handlers import validation_problem
 from harebell_api.models import StreamQuery
-from harebell_api.openapi import problems
 from harebell_api.permissions import Access, Client, Scope, needs
 from harebell_api.problems import ProblemError
+from harebell_api.responses import problems
 from harebell_api.stream import WebSockets
 
 _LISTS = ("agent_type", "phase")

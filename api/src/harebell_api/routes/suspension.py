@@ -5,14 +5,14 @@ from starlette.responses import Response
 
 from harebell_api.conditional import wanted_versions
 from harebell_api.models import TaskDocument
-from harebell_api.openapi import problems
 from harebell_api.permissions import Access, Client, Scope, needs
+from harebell_api.responses import changed, problems
 from harebell_api.tasks import Tasks
 
 from .answers import changed_answer
 from .parameters import IfMatch, TaskId
 
-_RESPONSES = {202: {"description": "The Task."}, **problems(404, 409, 412, 422, 503)}
+_RESPONSES = {**changed(202, "The Task."), **problems(404, 409, 412, 422, 503)}
 
 
 def suspension_routes(tasks: Tasks) -> APIRouter:

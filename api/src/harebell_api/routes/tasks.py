@@ -20,11 +20,11 @@ from harebell_api.models import (
     TaskQuery,
     TaskStatusDocument,
 )
-from harebell_api.openapi import fresh, problems
 from harebell_api.permissions import Access, Client, Scope, needs
 from harebell_api.problems import FieldError, ProblemError, ProblemType
 from harebell_api.queries import TaskFilter, newest
 from harebell_api.queues import Queues
+from harebell_api.responses import changed, fresh, problems
 from harebell_api.selector import parse_selector
 from harebell_api.tasks import Tasks, is_id, is_uid
 
@@ -32,13 +32,7 @@ from .answers import changed_answer, json_answer, page_body, read_answer, with_m
 from .cursors import cursor_of, place_after
 from .parameters import IdempotencyKey, IfMatch, IfNoneMatch, TaskId
 
-_LOCATION = {"Location": {"description": "Where to read its status.", "schema": {"type": "string"}}}
-_REPLAYED = {
-    "Idempotent-Replayed": {
-        "description": "`true` when an earlier request with the same Idempotency-Key made the Task.",
-        "schema": {"type": "string"},
-    }
-}
+_REPLAYED = "`true` when an earlier request with the same Idempotency-Key made the Task."
 
 
 def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) -> APIRouter:
@@ -52,7 +46,7 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         status_code=202,
         response_model=TaskDocument,
         responses={
-            202: {"description": "The Task.", "headers": {**_LOCATION, **_REPLAYED}},
+            **changed(202, "The Task.", Location="Where to read its status.", Idempotent_Replayed=_REPLAYED),
             **problems(400, 409, 413, 415, 422, 503),
         },
         dependencies=[needs(Scope.DISPATCH)],
@@ -112,7 +106,7 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         operation_id="prioritizeTask",
         summary="Change the priority of a waiting Task",
         response_model=TaskDocument,
-        responses=problems(400, 404, 409, 412, 415, 422, 503),
+        responses={**changed(200, "The Task."), **problems(400, 404, 409, 412, 415, 422, 503)},
         dependencies=[needs(Scope.CANCEL)],
     )
     async def prioritize(
@@ -127,7 +121,7 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         summary="Cancel a Task",
         status_code=202,
         response_model=TaskDocument,
-        responses={202: {"description": "The Task."}, **problems(400, 404, 409, 412, 415, 422, 503)},
+        responses={**changed(202, "The Task."), **problems(400, 404, 409, 412, 415, 422, 503)},
         dependencies=[needs(Scope.CANCEL)],
     )
     async def cancel(
