@@ -64,7 +64,7 @@ class DispatchRequest(TaskSpec):
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {"agentType": "text", "action": "summarize", "payload": {"url": "https://example.org/a.txt"}},
+                {"agentType": "text", "action": "text.stats", "payload": {"text": "the quick brown fox"}},
                 DEPLOY,
             ]
         },
