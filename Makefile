@@ -144,7 +144,7 @@ CLUSTER := $(BIN)/python -m tests.cluster
 images: cluster ## build the product's images and load them into the cluster
 	@$(CLUSTER) images
 
-.PHONY: cluster cluster-down cluster-status kubeconfig api-url api-key
+.PHONY: cluster cluster-down cluster-status cluster-env kubeconfig api-url api-key
 cluster: venv ## a local Kubernetes cluster, built from packages where no image registry is reachable
 	@$(CLUSTER) up
 
@@ -153,6 +153,9 @@ cluster-down: venv ## remove it; the cache stays
 
 cluster-status: venv ## what is running
 	@$(CLUSTER) status
+
+cluster-env: venv ## print export lines: what a shell needs for its kubectl and helm
+	@$(CLUSTER) env
 
 kubeconfig: venv ## print the path of the cluster's kubeconfig
 	@$(CLUSTER) kubeconfig
