@@ -8,7 +8,8 @@
     async def shout(ctx: Context, payload: Shout) -> dict[str, str]:
         return {"text": payload.text.upper()}
 
-    agent.run()
+    if __name__ == "__main__":
+        agent.run()
 """
 
 __version__ = "0.1.0"
