@@ -81,7 +81,7 @@ async def live(release: Release) -> None:
 def next_steps(release: Release) -> None:
     """Say what to try."""
     say("To try next")
-    print(f"""  eval "$(make -s cluster-env)"                                   # kubectl, helm and this cluster
+    print(f"""  eval "$(make -s cluster-env)"                                  # this cluster's tools
   kubectl -n {NAMESPACE} get agents -w
   kubectl -n {NAMESPACE} apply -f docs/examples/task-sleep.yaml     # then delete its agent's Pod: attempt 2
   kubectl -n {NAMESPACE} get tasks -o wide
