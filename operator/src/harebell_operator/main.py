@@ -5,7 +5,9 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -48,6 +50,9 @@ logger = logging.getLogger(__name__)
 
 TASK_WORKERS = 48
 """They mostly wait, for confirms and for the API server; more of them let the broker confirm many at once."""
+FINISH_SECONDS, FLUSH_SECONDS = 5.0, 10.0
+"""At the end: for what is being done about Tasks, then for statuses that are not written yet. A Pod of the
+chart has 30 s."""
 AGENT_WORKERS = 4
 ANNOUNCEMENT_WORKERS = 2
 POOL_WORKERS = 2
@@ -95,7 +100,7 @@ class State:
 
 
 async def operate(settings: Settings, api: ApiClient, store: Store, state: State) -> None:
-    """Operate until Kopf is told to stop by a signal.
+    """Operate until told to stop by a signal.
 
     :raises ExceptionGroup: a part failed for good.
     """
@@ -172,6 +177,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
     logger.info("%d Tasks and %d Agents known", len(store.tasks), len(store.agents))
     adoption = Adoption(store, workforce, bus, kube, _now, settings.identity)
     async with asyncio.TaskGroup() as group:
+        workers = [group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)]
         running = [
             group.create_task(
                 broker.run(tasks.heard, agents.heard, bus.heard, on_connected, tasks.heard_out), name="broker"
@@ -181,7 +187,7 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
             group.create_task(watchdog.run(), name="watchdog"),
             group.create_task(adoption.run(), name="adoption"),
             group.create_task(LaneKeeper(store, task_queue, broker, _now).run(), name="lanes"),
-            *(group.create_task(task_queue.work(tasks.reconcile)) for _ in range(TASK_WORKERS)),
+            *workers,
             *(group.create_task(agent_queue.work(agents.reconcile)) for _ in range(AGENT_WORKERS)),
             *(
                 group.create_task(announcement_queue.work(announcements.reconcile))
@@ -189,16 +195,62 @@ async def operate(settings: Settings, api: ApiClient, store: Store, state: State
             ),
             *(group.create_task(pool_queue.work(pools.reconcile)) for _ in range(POOL_WORKERS)),
         ]
-        await kopf.operator(
-            registry=watch.registry(tasks, agents, announcements, pools, watchdog),
-            settings=watch.settings(),
-            namespaces=[settings.namespace],
-            # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
-            identity=Identity(settings.identity),
+        ready, stop = asyncio.Event(), asyncio.Event()
+        watching = group.create_task(
+            kopf.operator(
+                registry=watch.registry(tasks, agents, announcements, pools, watchdog),
+                settings=watch.settings(),
+                namespaces=[settings.namespace],
+                # Otherwise Kopf asks for the user's name, and a numeric user in a container has none.
+                identity=Identity(settings.identity),
+                ready_flag=ready,
+                stop_flag=stop,
+            ),
+            name="watches",
         )
+        await _until_told(ready, watching)
         logger.info("stopping")
+        await _wind_up(task_queue, workers, tasks)
         for task in running:
             task.cancel()
+        # Kopf waits for what was begun after it, so all of that ends first.
+        await asyncio.wait(running)
+        stop.set()
+
+
+async def _until_told(ready: asyncio.Event, watching: asyncio.Task[None]) -> None:
+    """Wait for SIGTERM or SIGINT, or for Kopf to end.
+
+    Kopf sets handlers of its own, and would stop at once; once it is ready they are replaced.
+    """
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for event in (ready, told):
+        waiting = asyncio.create_task(event.wait())
+        await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if watching.done():
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
+
+
+async def _wind_up(
+    queue: WorkQueue[str], workers: Collection[asyncio.Task[None]], tasks: TaskReconciler
+) -> None:
+    """Have what is published, and what is heard, written before the end.
+
+    Otherwise the next operator would publish again what no status says was published.
+    """
+    queue.close()
+    await asyncio.wait(workers, timeout=FINISH_SECONDS)
+    try:
+        async with asyncio.timeout(FLUSH_SECONDS):
+            await tasks.flush()
+    except TimeoutError:
+        logger.warning(
+            "not every status was written before the end; what is published may be published again"
+        )
 
 
 def _end_at_once(lost: LeadershipLostError) -> NoReturn:
@@ -259,7 +311,7 @@ def main() -> None:
     sys.setrecursionlimit(100_000)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            # Once it operates, Kopf deals with signals itself.
+            # Once it operates, signals are dealt with there.
             runner.run(until_told(run(settings)))
     except* asyncio.CancelledError:
         logger.info("stopped")

@@ -1,5 +1,6 @@
 """Reconciles Tasks: gather an observation, decide, act."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -8,37 +9,26 @@ from typing import Any
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
 
-from harebell_bus.envelopes import Started, TaskRef, Work
+from harebell_bus.envelopes import Started
 from harebell_bus.errors import BusError
-from harebell_bus.lanes import Lane, Tier, lane_of
-from harebell_bus.topology import (
-    AGENT_TYPE_HEADER,
-    ATTEMPT_HEADER,
-    DEAD_LETTERS_EXCHANGE,
-    LANE_HEADER,
-    PRIORITIES,
-    REASON_HEADER,
-    TASK_NAME_HEADER,
-    TASK_NAMESPACE_HEADER,
-    WORK_EXCHANGE,
-)
 from harebell_crds.task import CancelMode, TaskPhase, TaskSpec, TaskStatus
 
 from . import metrics, removal
 from .agents import AgentReconciler
+from .apiserver import KubeError
 from .broker import Broker
 from .decide.dependencies import REWORD, only_rewords
 from .decide.duplicates import original_of
-from .decide.lanes import lane_for
 from .decide.observation import Report, Sighting, StopOrder, TaskDecision, TaskObservation
 from .decide.payload import payload_problem
-from .decide.prerequisite import Prospect, inputs_of
+from .decide.prerequisite import Prospect
 from .decide.task import decide, may_be_lost
+from .dispatching import Dispatcher, reference
 from .graph import Graph
 from .kube import Kube
 from .reconciling import RETRY_SECONDS, take_step
 from .reporting import record
-from .store import Delivery, Sent, Store, TaskEntry
+from .store import Delivery, Store, TaskEntry
 from .superseding import Superseding
 from .work_queues import WorkQueues
 from .workforce import Workforce
@@ -74,13 +64,13 @@ class TaskReconciler:
         self._broker = broker
         self._agents = agents
         self._workforce = workforce
-        self._work_queues = work_queues
         self._superseding = superseding
         self._clock = clock
         self._identity = identity
         self._unheard: set[str] = set()
         """Tasks that are looked at again when everything is heard that agents have said."""
         self._graph = Graph(queue.add, clock)
+        self._dispatcher = Dispatcher(broker, work_queues, superseding, self._graph, clock)
 
     # ---- what is observed ----------------------------------------------------------------------------
 
@@ -139,7 +129,7 @@ class TaskReconciler:
             order = StopOrder(
                 entry.status.agent_name, entry.status.attempt, CancelMode.GRACEFUL, "the Task was deleted"
             )
-            self._broker.spawn(self._workforce.stop(_reference(entry), order))
+            self._broker.spawn(self._workforce.stop(reference(entry), order))
 
     def heard(self, reply: Report, message: AbstractIncomingMessage) -> None:
         """Take in a reply; its message is acknowledged when its effect is written."""
@@ -190,7 +180,7 @@ class TaskReconciler:
         # No other Task of its key may begin while the message is on its way.
         entry.starting = decision.publish
         try:
-            await self._send(entry, decision, now)
+            await self._dispatcher.send(entry, decision, now)
         except BusError as error:
             logger.warning("nothing could be published of Task %s: %s", entry.name, error)
             if decision.dead_letter:
@@ -206,7 +196,7 @@ class TaskReconciler:
             return
         self._commit(entry, decision, taken, now)
         for order in decision.stop:
-            await self._workforce.stop(_reference(entry), order)
+            await self._workforce.stop(reference(entry), order)
             entry.cancel_sent = (order.attempt, now)
         if decision.hear_out:
             self._hear_out(entry)
@@ -218,6 +208,17 @@ class TaskReconciler:
                 self._queue.add_after(entry.uid, removal.RETRY_SECONDS)
         elif decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
+
+    async def flush(self) -> None:
+        """Write every status that is due later, as before the end: the next operator knows nothing else."""
+        dirty = [entry for entry in self._store.tasks.values() if entry.status != entry.written]
+        await asyncio.gather(*(self._flush(entry) for entry in dirty))
+
+    async def _flush(self, entry: TaskEntry) -> None:
+        try:
+            await self._write(entry, self._clock(), due=True)
+        except KubeError as error:
+            logger.warning("the status of Task %s was not written before the end: %s", entry.name, error)
 
     async def _messages_waiting(
         self, entry: TaskEntry, now: datetime, heard_until: datetime | None
@@ -318,14 +319,14 @@ class TaskReconciler:
                 after.attempt,
             )
 
-    async def _write(self, entry: TaskEntry, now: datetime) -> None:
-        """Write the status if it is due, then acknowledge the replies it holds the effects of."""
+    async def _write(self, entry: TaskEntry, now: datetime, *, due: bool = False) -> None:
+        """Write the status, if that is due or asked for; then acknowledge the replies that it is made of."""
         if entry.status != entry.written:
             final = entry.status.phase is not None and entry.status.phase.terminal
             pause = REWORD if only_rewords(entry.written, entry.status) else COALESCE
-            due = (entry.dirty_since or now) + pause
-            if not final and now < due:
-                self._queue.add_after(entry.uid, (due - now).total_seconds())
+            due_at = (entry.dirty_since or now) + pause
+            if not final and not due and now < due_at:
+                self._queue.add_after(entry.uid, (due_at - now).total_seconds())
                 return
             status = entry.status
             await self._kube.write_status("tasks", entry.name, entry.uid, status.to_wire())
@@ -336,98 +337,9 @@ class TaskReconciler:
         unacked, entry.unacked = entry.unacked, []
         self._broker.acknowledge(unacked)
 
-    # ---- act -----------------------------------------------------------------------------------------
-
-    async def _send(self, entry: TaskEntry, decision: TaskDecision, now: datetime) -> None:
-        """Publish what the decision asks for. :raises BusError: that was not confirmed."""
-        if decision.supersede is not None:
-            await self._superseding.tell(entry, decision.supersede)
-        if decision.dead_letter:
-            await self._bury(entry, decision)
-        elif decision.publish:
-            await self._publish(entry, decision, now)
-
-    async def _publish(self, entry: TaskEntry, decision: TaskDecision, now: datetime) -> None:
-        """Publish the Task into its lane. :raises BusError: that was not confirmed."""
-        spec, status = entry.spec, decision.status
-        lane = await self._reachable(spec.agent_type, lane_for(spec), spec.priority)
-        try:
-            await self._broker.publisher.publish(
-                WORK_EXCHANGE,
-                self._work(entry, spec, status),
-                message_id=f"{entry.uid}.{status.attempt}.{status.dispatch}",
-                correlation_id=entry.uid,
-                priority=PRIORITIES[spec.priority],
-                persistent=lane.tier is Tier.DISK,
-                headers={**_headers(entry, status), LANE_HEADER: lane.name},
-            )
-        except BusError:
-            # Deleted behind our back, or on a node that failed; the next try declares it again.
-            self._broker.forget_lane(spec.agent_type, lane)
-            raise
-        entry.sent, entry.queued_as = Sent(status.attempt, now, lane), spec.priority
-        entry.message_lost = False
-        metrics.ATTEMPTS_PUBLISHED.labels(spec.agent_type, spec.priority.value).inc()
-
-    async def _reachable(self, agent_type: str, lane: Lane, level: str) -> Lane:
-        """Return the lane, or the Disk lane of the same level while the node of a Memory lane is down.
-
-        :raises BusError: neither can be reached.
-        """
-        try:
-            await self._work_queues.open(agent_type, lane)
-        except BusError as error:
-            if lane.tier is Tier.DISK or self._broker.error is not None:
-                raise
-            logger.info("lane %s of type %s is passed over: %s", lane.name, agent_type, error)
-            lane = lane_of(level, Tier.DISK)
-            await self._work_queues.open(agent_type, lane)
-        return lane
-
-    async def _bury(self, entry: TaskEntry, decision: TaskDecision) -> None:
-        """Publish the Task to the dead letters. :raises BusError: that was not confirmed."""
-        status = decision.status
-        # Header values are short strings; the message holds the Task whole.
-        reason = {REASON_HEADER: status.error.message[:1024]} if status.error else {}
-        await self._broker.publisher.publish(
-            DEAD_LETTERS_EXCHANGE,
-            self._work(entry, entry.spec, status),
-            message_id=f"{entry.uid}.{status.attempt}.dead",
-            correlation_id=entry.uid,
-            headers={**_headers(entry, status), **reason},
-        )
-
-    def _work(self, entry: TaskEntry, spec: TaskSpec, status: TaskStatus) -> Work:
-        return Work(
-            task=_reference(entry),
-            attempt=status.attempt,
-            dispatch=status.dispatch,
-            agent_type=spec.agent_type,
-            action=spec.action,
-            payload=spec.payload,
-            inputs=inputs_of(self._graph.prerequisites(entry)),
-            priority=spec.priority,
-            active_deadline_seconds=spec.active_deadline_seconds,
-            checkpoint=status.checkpoint.data if status.checkpoint else None,
-            published_at=self._clock(),
-        )
-
 
 def _published_at(entry: TaskEntry) -> datetime | None:
     """When the current attempt was published: by this operator, or by the one that wrote the status."""
     if entry.sent and entry.sent.attempt == entry.status.attempt:
         return entry.sent.at
     return entry.status.queued_at
-
-
-def _headers(entry: TaskEntry, status: TaskStatus) -> dict[str, str | int]:
-    return {
-        AGENT_TYPE_HEADER: entry.spec.agent_type,
-        TASK_NAMESPACE_HEADER: entry.namespace,
-        TASK_NAME_HEADER: entry.name,
-        ATTEMPT_HEADER: status.attempt,
-    }
-
-
-def _reference(entry: TaskEntry) -> TaskRef:
-    return TaskRef(namespace=entry.namespace, name=entry.name, uid=entry.uid)

@@ -30,6 +30,7 @@ class WorkQueue(Generic[K]):
         self._later: list[tuple[float, int, K]] = []
         self._sequence = 0
         self._wake = asyncio.Event()
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -59,9 +60,14 @@ class WorkQueue(Generic[K]):
         self._due.pop(key, None)
         self._tidy()
 
-    async def get(self) -> K:
-        """Wait for a key; :meth:`done` must follow."""
-        while True:
+    def close(self) -> None:
+        """Have workers end as soon as they are done with what they work on; what waits is left."""
+        self._closed = True
+        self._wake.set()
+
+    async def get(self) -> K | None:
+        """Wait for a key; :meth:`done` must follow. None: the queue was closed."""
+        while not self._closed:
             self._promote()
             if self._ready:
                 key = self._ready.popleft()
@@ -75,6 +81,7 @@ class WorkQueue(Generic[K]):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+        return None
 
     def done(self, key: K) -> None:
         """Say that the work on ``key`` has ended."""
@@ -84,9 +91,8 @@ class WorkQueue(Generic[K]):
             self.add(key)
 
     async def work(self, handle: Callable[[K], Awaitable[None]]) -> None:
-        """Work on keys for ever. ``handle`` deals with its own expected errors."""
-        while True:
-            key = await self.get()
+        """Work on keys until the queue is closed. ``handle`` deals with its own expected errors."""
+        while (key := await self.get()) is not None:
             try:
                 await handle(key)
             finally:

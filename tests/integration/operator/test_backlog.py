@@ -8,6 +8,7 @@ from pathlib import Path
 import aio_pika
 import pytest
 from tests.support.kubectl import Kubectl
+from tests.support.lanes import counts
 from tests.support.processes import Processes
 from tests.support.release import manifest
 from tests.support.servers import Vhost
@@ -16,12 +17,15 @@ from tests.support.waiting import until
 
 from harebell_bus.codec import encode
 from harebell_bus.envelopes import AgentRef, CurrentTask, Heartbeat, HeartbeatReason, TaskRef
+from harebell_bus.lanes import Tier, lane_of
 from harebell_bus.topology import HEARTBEATS_EXCHANGE
 from harebell_operator.broker import HEARTBEATS_PREFETCH
 
 from .conftest import diarist
 
 DEADLINE = 5
+STOPS = 20
+"""Seconds within which an operator has ended; its Pod has 30."""
 GRACE = 15
 """What the operator adds to the deadline that agents keep to."""
 
@@ -50,6 +54,25 @@ def test_deadlines_that_were_kept_while_the_operator_was_away(
         "both to be finished", lambda: all(kubectl.get("task", n)["status"].get("completedAt") for n in both)
     )
     assert [kubectl.get("task", name)["status"]["phase"] for name in both] == ["Succeeded"] * 2
+
+
+@pytest.mark.timeout(240)
+def test_an_operator_that_is_told_to_stop_leaves_nothing_to_be_published_twice(
+    start: Processes, kubectl: Kubectl, amqp_url: str
+) -> None:
+    kind, lane = "stopped", lane_of("normal", Tier.MEMORY)
+    first, names = f"{kind}-first", [f"{kind}-{n}" for n in range(150)]
+    operator = start.operator()
+    kubectl.apply(manifest(first, kind))
+    until("the first to be queued", lambda: all_in("Queued", kubectl, [first]), 60)
+    kubectl.apply(*[manifest(name, kind) for name in names])
+    begun = time.monotonic()
+    assert operator.stop() == 0
+    assert time.monotonic() - begun < STOPS, operator.log.read_text()
+    published = asyncio.run(counts(amqp_url, kind, [lane]))[lane]
+    assert published > 1
+    found = [t for t in kubectl.items("tasks") if t["spec"]["agentType"] == kind]
+    assert sum(t.get("status", {}).get("phase") == "Queued" for t in found) == published
 
 
 async def test_an_agent_that_talks_nonsense_keeps_nobody_from_being_heard(

@@ -55,7 +55,8 @@ async def test_what_was_overtaken_or_forgotten_is_not_kept_until_its_time() -> N
         queue.forget(forgotten)
         queue.add_after(overtaken, 86_400)
         queue.add_after("k", 0)
-        queue.done(await queue.get())
+        assert await queue.get() == "k"
+        queue.done("k")
     del overtaken, forgotten
     assert sum(key() is not None for key in seen) < 100
 
@@ -102,3 +103,26 @@ async def test_no_two_workers_on_one_key() -> None:
         worker.cancel()
     results = await asyncio.gather(*workers, return_exceptions=True)
     assert all(isinstance(r, asyncio.CancelledError) for r in results)
+
+
+async def test_a_closed_queue_lets_workers_finish_what_they_do() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    begun, told = asyncio.Event(), asyncio.Event()
+    done: list[str] = []
+
+    async def handle(key: str) -> None:
+        begun.set()
+        await told.wait()
+        done.append(key)
+
+    workers = [asyncio.create_task(queue.work(handle)) for _ in range(2)]
+    queue.add("a")
+    await begun.wait()
+    queue.close()
+    queue.add("b")
+    idle, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+    assert len(idle) == 1
+    told.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*workers)
+    assert done == ["a"]
