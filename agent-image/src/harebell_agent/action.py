@@ -45,12 +45,19 @@ class Action:
         """Return whether work with this payload may be done again from the beginning."""
         if isinstance(self.idempotent, bool):
             return self.idempotent
+        # The author's function. What nobody can say must not be done twice.
         try:
-            return self.idempotent(payload)
+            said: object = self.idempotent(payload)
         except Exception:
-            # The author's function. What nobody can say must not be done twice.
             logger.exception("action %s does not say whether it is idempotent; taken as not", self.name)
             return False
+        if not isinstance(said, bool):
+            logger.error(
+                "action %s says by a %s whether it is idempotent, not by True or False; taken as not",
+                self.name, type(said).__name__,
+            )  # fmt: skip
+            return False
+        return said
 
 
 def define(
@@ -74,6 +81,12 @@ def define(
     needed = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if needed or not 1 <= len(taken) <= 2:
         raise SettingsError(f"action {name!r}: the function must take (ctx) or (ctx, payload)")
+    if not isinstance(idempotent, bool) and (
+        not callable(idempotent) or inspect.iscoroutinefunction(idempotent)
+    ):
+        raise SettingsError(
+            f"action {name!r}: idempotent must be True, False or a plain function of the payload"
+        )
     payload = _payload_type(name, function, taken[1].name) if len(taken) == 2 else None
     return Action(
         name,

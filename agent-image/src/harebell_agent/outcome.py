@@ -25,6 +25,8 @@ RESULT_BYTES = 64 * 1024
 """The largest result, as JSON; a Task's status holds no more."""
 MESSAGE_CHARACTERS = 8192
 CODE_CHARACTERS = 128
+INTERNAL_ERROR = "InternalError"
+"""The code where the agent went wrong, and not the action."""
 
 
 class StopCause(StrEnum):
@@ -171,6 +173,14 @@ def as_json(value: Any) -> tuple[Any, int]:
         return plain, len(text.encode())
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's text; its class's name where it has none, or its author's ``__str__`` fails."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001
+        return type(error).__name__
 
 
 def readable(text: str) -> str:

@@ -28,7 +28,18 @@ from .context import Context
 from .inflight import Attempt, InFlight
 from .invoke import Run, invoke
 from .metrics import UNKNOWN_ACTION, Metrics
-from .outcome import BadPayload, NotOffered, StopCause, Stopped, may_go_on, reply_to
+from .outcome import (
+    INTERNAL_ERROR,
+    MESSAGE_CHARACTERS,
+    BadPayload,
+    NotOffered,
+    StopCause,
+    Stopped,
+    may_go_on,
+    readable,
+    reply_to,
+    text_of,
+)
 from .progress import Progress, Report
 from .replies import Replies
 
@@ -113,16 +124,27 @@ class Worker:
             if told:
                 message = Acknowledged(message)
             try:
-                work = decode_work(message.body)
-            except UnreadableMessageError as error:
-                await self._refuse(message, str(error))
-                return
-            with logs.about(work.task, work.attempt):
-                await self._begin(work, message, permit, told=told)
+                await self._look_into(message, permit, told=told)
+            except BusError:
+                raise
+            except Exception as error:
+                # Of this message alone: the next may well be worked on.
+                logger.exception("what is wrong with this message was not foreseen")
+                if not permit.taken:
+                    await self._give_up(message, error, told=told)
         except BusError:
             # Given back rather than lost with the channel, which would count towards the delivery limit.
             await _settle(message.nack(requeue=True))
             raise
+
+    async def _look_into(self, message: Delivery, permit: Permit, *, told: bool) -> None:
+        try:
+            work = decode_work(message.body)
+        except UnreadableMessageError as error:
+            await self._refuse(message, str(error))
+            return
+        with logs.about(work.task, work.attempt):
+            await self._begin(work, message, permit, told=told)
 
     async def _tell_first(self, message: Delivery) -> bool:
         """Say of a message that came back that its attempt has started, and settle it, before anything looks
@@ -299,21 +321,35 @@ class Worker:
             correlation_id=message.correlation_id,
             headers=headers,
         )
-        about = addressed(message.correlation_id, message.headers)
-        if about is not None:
-            task, attempt = about
-            await self._replies.send(
-                Failed(
-                    task=task,
-                    attempt=attempt,
-                    agent=self._agent,
-                    at=self._now(),
-                    code="UnreadableMessage",
-                    message=f"the agent cannot read the work message: {reason}",
-                    retryable=False,
-                )
-            )
+        if (about := addressed(message.correlation_id, message.headers)) is not None:
+            text = f"the agent cannot read the work message: {reason}"
+            await self._fail(*about, "UnreadableMessage", text, retryable=False)
         await _settle(message.ack())
+
+    async def _give_up(self, message: Delivery, error: Exception, *, told: bool) -> None:
+        """Fail the Task of a message that the agent cannot take, though it may be in order."""
+        about = addressed(message.correlation_id, message.headers)
+        if about is None:
+            await self._refuse(message, text_of(error))
+            return
+        text = f"the agent cannot take the work message: {text_of(error)}"
+        # Of what came back nobody here knows whether it was begun before, and may be again.
+        await self._fail(*about, INTERNAL_ERROR, text, retryable=not told)
+        await _settle(message.ack())
+
+    async def _fail(self, task: TaskRef, attempt: int, code: str, message: str, *, retryable: bool) -> None:
+        """Say that an attempt failed before it was begun. :raises BusError: it was not confirmed."""
+        await self._replies.send(
+            Failed(
+                task=task,
+                attempt=attempt,
+                agent=self._agent,
+                at=self._now(),
+                code=code,
+                message=readable(message)[:MESSAGE_CHARACTERS],
+                retryable=retryable,
+            )
+        )
 
 
 def addressed(correlation_id: str | None, headers: Mapping[str, Any]) -> tuple[TaskRef, int] | None:

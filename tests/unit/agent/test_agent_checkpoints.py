@@ -154,16 +154,22 @@ async def test_the_start_says_what_the_action_declares(resumable: bool, idempote
     assert (started.begun, started.resumable, started.idempotent) == (True, resumable, bool(idempotent))
 
 
-async def test_an_action_that_does_not_say_is_not_idempotent() -> None:
+@pytest.mark.parametrize(
+    "idempotent",
+    [lambda payload: payload["missing"], lambda payload: payload.get("missing"), lambda payload: "yes"],
+)
+@pytest.mark.parametrize("redelivered", [False, True])
+async def test_an_action_that_does_not_say_is_not_idempotent(idempotent: Any, redelivered: bool) -> None:
     desk = Desk()
 
-    @desk.agent.action("act", idempotent=lambda payload: payload["missing"])
+    @desk.agent.action("act", idempotent=idempotent, resumable=True)
     async def act(ctx: Context) -> None:
         return None
 
-    await desk.take(work())
-    await desk.finished()
-    assert not desk.broker.all(Started)[0].idempotent
+    await desk.take(Message(encode(work(attempt=2)), dict(HEADERS), redelivered=redelivered))
+    assert isinstance(await desk.finished(), Succeeded)
+    assert [s.idempotent for s in desk.broker.all(Started) if s.begun] == [False]
+    assert desk.inflight.current() == ()
 
 
 async def test_of_what_came_back_the_declaration_is_confirmed_before_the_action_begins() -> None:

@@ -1,5 +1,6 @@
 """How functions become actions, and payloads their arguments."""
 
+import functools
 import importlib.metadata
 from dataclasses import dataclass
 from datetime import date
@@ -83,6 +84,16 @@ def odd_type(ctx: Context, payload: Context) -> None: ...
 def test_what_cannot_be_an_action_is_refused_where_it_is_defined(handler: Any) -> None:
     with pytest.raises(SettingsError, match="action 'x'"):
         define("x", handler)
+
+
+async def later(payload: Any) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("idempotent", [later, functools.partial(later), None, "yes"])
+def test_what_cannot_say_whether_it_is_idempotent_is_refused_where_it_is_defined(idempotent: Any) -> None:
+    with pytest.raises(SettingsError, match="action 'x': idempotent"):
+        define("x", with_nothing, idempotent=idempotent)
 
 
 def test_a_name_is_taken_once() -> None:

@@ -167,6 +167,61 @@ async def test_what_came_back_and_cannot_be_buried_is_not_settled_twice() -> Non
     assert message.settled == "ack"
 
 
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("step", ["decode_work", "_started"])
+async def test_what_the_agent_cannot_take_fails_and_the_next_is_taken(
+    again: bool, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> int:
+        return ctx.attempt
+
+    def broken(*_: object) -> Work:
+        raise RuntimeError("unforeseen")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker if step == "decode_work" else worker.Worker, step, broken)
+        message, _ = await desk.take(Message(encode(work(attempt=2)), dict(HEADERS), redelivered=again))
+        await until(lambda: desk.broker.all(Failed))
+    (failed,) = desk.broker.all(Failed)
+    assert (failed.task, failed.attempt, failed.code) == (TASK, 2, "InternalError")
+    assert "unforeseen" in failed.message
+    assert (message.settled, desk.inflight.current()) == ("ack", ())
+    await desk.take(work(attempt=3))
+    await until(lambda: [s.result for s in desk.broker.all(Succeeded)] == [3])
+
+
+async def test_what_the_agent_cannot_take_goes_back_where_that_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk()
+
+    def broken(*_: object) -> Work:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(worker, "decode_work", broken)
+    desk.broker.failing = [BrokerUnavailableError("no confirm")]
+    message = Message(encode(work()), dict(HEADERS))
+    with pytest.raises(BrokerUnavailableError):
+        await desk.take(message)
+    assert message.settled == "requeue"
+
+
+async def test_what_is_begun_goes_on_when_settling_its_message_goes_wrong() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> int:
+        return 1
+
+    _, permit = await desk.take(Message(encode(work()), lost=RuntimeError("unforeseen")))
+    assert permit.taken
+    await desk.finished()
+    assert desk.broker.kinds() == ["Started", "Succeeded"]
+
+
 async def test_another_attempt_at_the_same_task_is_worked_on() -> None:
     desk = Desk()
 
