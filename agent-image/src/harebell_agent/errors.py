@@ -9,10 +9,12 @@ class TaskError(Exception):
     """Base of the errors an action raises on purpose. ``code`` is a CamelCase word for programs."""
 
     retryable = True
+    code: str = ""
+    """A subclass may have one of its own; without any it is the class's name."""
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
-        self.code = code or type(self).__name__
+        self.code = code or self.code or type(self).__name__
 
 
 class RetryableError(TaskError):

@@ -108,9 +108,9 @@ def _start(
     async def coroutine() -> Ending:
         try:
             ending: Ending = Returned(await action.handler(context, *arguments))
-        # SystemExit too: an action must not be able to end the agent. A cancellation is ours, and then it was
-        # told to stop, or the handler did it to itself, and then it failed.
-        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001
+        # Whatever it is: an action must not be able to end the agent. A cancellation is ours, and then it was
+        # told to stop or nobody waits for it, or the handler did it to itself, and then it failed.
+        except BaseException as error:  # noqa: BLE001
             ending = Raised(error)
         return _counting(ending, action, stop.stopped)
 

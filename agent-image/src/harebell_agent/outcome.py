@@ -83,7 +83,14 @@ class BadPayload:
     problems: str
 
 
-Ending = Returned | Raised | Stopped | NotOffered | BadPayload
+@dataclass(frozen=True)
+class Broken:
+    """The agent itself went wrong, in a way that was not foreseen."""
+
+    error: Exception
+
+
+Ending = Returned | Raised | Stopped | NotOffered | BadPayload | Broken
 Outcome = Succeeded | Failed | Cancelled | Interrupted
 
 
@@ -94,7 +101,7 @@ def may_go_on(ending: Ending) -> bool:
             return not isinstance(error, TaskError) or error.retryable
         case Stopped(cause):
             return cause.hands_back
-        case Returned() | NotOffered() | BadPayload():
+        case Returned() | NotOffered() | BadPayload() | Broken():
             return False
         case _:
             assert_never(ending)
@@ -120,7 +127,8 @@ def reply_to(ending: Ending, *, task: TaskRef, attempt: int, agent: AgentRef, at
             attempt=attempt,
             agent=agent,
             at=at,
-            code=readable(code)[:CODE_CHARACTERS],
+            # The author of an error may have given it a code of any type, or never called its base.
+            code=readable(str(code))[:CODE_CHARACTERS],
             message=readable(message)[:MESSAGE_CHARACTERS],
             retryable=retryable,
         )
@@ -136,14 +144,18 @@ def reply_to(ending: Ending, *, task: TaskRef, attempt: int, agent: AgentRef, at
                 return failed("ResultTooLarge", message, retryable=False)
             return Succeeded(task=task, attempt=attempt, agent=agent, at=at, result=result)
         case Raised(TaskError() as error):
-            return failed(error.code, str(error), retryable=error.retryable)
+            code = error.code or type(error).__name__
+            return failed(code, text_of(error), retryable=bool(error.retryable))
         case Raised(error):
-            return failed(type(error).__name__, str(error) or type(error).__name__, retryable=True)
+            return failed(type(error).__name__, text_of(error), retryable=True)
         case NotOffered(action, offered):
             message = f"this agent has no action {action!r}; it offers {', '.join(sorted(offered)) or 'none'}"
             return failed("UnknownAction", message, retryable=False)
         case BadPayload(problems):
             return failed("InvalidPayload", problems, retryable=False)
+        case Broken(error):
+            message = f"the agent went wrong: {type(error).__name__}: {text_of(error)}"
+            return failed(INTERNAL_ERROR, message, retryable=True)
         case Stopped(cause, reason):
             match cause:
                 case StopCause.CANCELLED:

@@ -9,6 +9,7 @@ from typing import Protocol
 from harebell_bus import envelopes
 from harebell_bus.envelopes import Checkpointed, Progressed, Reply, Started
 from harebell_bus.errors import BusError
+from harebell_bus.link import describe
 from harebell_bus.topology import DEAD_LETTERS_EXCHANGE, REASON_HEADER, REPLIES_EXCHANGE
 
 from .backoff import backoff
@@ -55,10 +56,12 @@ class Replies:
         while True:
             try:
                 await self._publish(reply, name)
-            except BusError as error:
+            # Not of the bus alone: whatever a client library comes up with, the attempt must come to an end.
+            except Exception as error:  # noqa: BLE001
                 failures += 1
                 delay = min(backoff(failures), MAX_PAUSE_SECONDS)
-                logger.warning("%s was not confirmed: %s; again in %.1f s", reply.kind, error, delay)
+                what = error if isinstance(error, BusError) else describe(error)
+                logger.warning("%s was not confirmed: %s; again in %.1f s", reply.kind, what, delay)
                 await self._pause(delay)
             else:
                 return

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from harebell_bus.codec import decode_work
+from harebell_bus.codec import decode_work, encode
 from harebell_bus.envelopes import AgentRef, Checkpointed, Failed, Progressed, Started, TaskRef, Work
 from harebell_bus.errors import BusError, UnreadableMessageError
 from harebell_bus.topology import ATTEMPT_HEADER, TASK_NAME_HEADER, TASK_NAMESPACE_HEADER
@@ -32,7 +32,11 @@ from .outcome import (
     INTERNAL_ERROR,
     MESSAGE_CHARACTERS,
     BadPayload,
+    Broken,
+    Ending,
     NotOffered,
+    Outcome,
+    Raised,
     StopCause,
     Stopped,
     may_go_on,
@@ -214,11 +218,13 @@ class Worker:
         try:
             begun = time.monotonic()
             logger.info("started %s", work.action)
-            run = await self._run(attempt, told=told)
+            try:
+                run = await self._run(attempt, told=told)
+            except Exception as error:
+                logger.exception("the agent went wrong")
+                run = Run(Broken(error))
             seconds = time.monotonic() - begun
-            outcome = reply_to(
-                run.ending, task=work.task, attempt=work.attempt, agent=self._agent, at=self._now()
-            )
+            outcome = self._outcome(work, run.ending)
             label = work.action if work.action in self._actions else UNKNOWN_ACTION
             self._metrics.tasks.labels(label, outcome.kind).inc()
             self._metrics.seconds.labels(label).observe(seconds)
@@ -231,6 +237,20 @@ class Worker:
                 await self._outlast(run.leftover)
         finally:
             permit.release()
+
+    def _outcome(self, work: Work, ending: Ending) -> Outcome:
+        """Return what is replied, which can be encoded: what cannot would be tried for ever."""
+
+        def reply(ending: Ending) -> Outcome:
+            return reply_to(ending, task=work.task, attempt=work.attempt, agent=self._agent, at=self._now())
+
+        try:
+            outcome = reply(ending)
+            encode(outcome)
+        except Exception as error:
+            logger.exception("the outcome cannot be told")
+            return reply(Broken(error))
+        return outcome
 
     async def _run(self, attempt: Attempt, *, told: bool) -> Run:
         work = attempt.work
@@ -248,6 +268,10 @@ class Worker:
             taken = arguments(action, work.payload)
         except InvalidPayloadError as error:
             return Run(BadPayload(str(error)))
+        except BaseException as error:
+            # A validator is the action's author's code.
+            logger.exception("the payload cannot be read")
+            return Run(Raised(error))
 
         async def send(report: Report) -> None:
             await self._replies.send(

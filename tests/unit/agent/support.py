@@ -17,7 +17,6 @@ from harebell_agent.worker import Permit, Worker
 from harebell_bus import envelopes
 from harebell_bus.codec import encode
 from harebell_bus.envelopes import AgentRef, TaskRef, Work
-from harebell_bus.errors import BusError
 
 NOW = datetime(2026, 1, 19, 12, tzinfo=UTC)
 TASK = TaskRef(namespace="team-a", name="count-words", uid="7d5c2f0e")
@@ -50,7 +49,7 @@ class Broker:
     """Confirms everything, except what it is told not to."""
 
     published: list[Published] = field(default_factory=list)
-    failing: list[BusError] = field(default_factory=list)
+    failing: list[Exception] = field(default_factory=list)
     """What the next publications meet, in order."""
 
     async def publish(

@@ -56,7 +56,22 @@ async def test_a_function_runs_in_a_thread_that_knows_its_task() -> None:
     assert (known["task"], known["attempt"]) == ("team-a/count-words", 2)
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), StopIteration(), asyncio.CancelledError()])
+class HaltedError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        SystemExit(1),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        HaltedError(),
+        StopIteration(),
+        asyncio.CancelledError(),
+    ],
+)
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_what_a_handler_raises_is_its_ending(error: BaseException, is_async: bool) -> None:
     async def coroutine(ctx: Context) -> None:

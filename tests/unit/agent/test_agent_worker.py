@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from aio_pika.exceptions import ChannelInvalidStateError
+from pydantic import BaseModel, field_validator
 
-from harebell_agent import Context, PermanentError, worker
+from harebell_agent import Context, PermanentError, RetryableError, worker
 from harebell_agent.outcome import StopCause
 from harebell_bus.codec import encode
 from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Progressed, Started, Succeeded, Work
@@ -386,6 +387,139 @@ async def test_progress_goes_out_with_what_was_said_before() -> None:
     (progress,) = desk.broker.all(Progressed)
     assert (progress.percent, progress.message) == (12, "reading")
     assert desk.broker.kinds() == ["Started", "Progressed", "Failed"]
+
+
+class CodelessError(RetryableError):
+    def __init__(self) -> None:
+        """Without the base's."""
+
+
+class UnsayableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class OddlySaidError(Exception):
+    def __str__(self) -> str:
+        return 3  # type: ignore[return-value]
+
+
+class BaseError(BaseException):
+    pass
+
+
+class HaltError(PermanentError):
+    code = "Halt"
+
+
+class Picky(BaseModel):
+    n: int = 0
+
+    @field_validator("n", mode="before")
+    @classmethod
+    def _check(cls, value: object) -> object:
+        raise KeyError("no such tenant")
+
+
+ODD = [
+    (PermanentError("gone", code=404), "404", "gone", False),  # type: ignore[arg-type]
+    (CodelessError(), "CodelessError", "CodelessError", True),
+    (HaltError("stop"), "Halt", "stop", False),
+    (UnsayableError(), "UnsayableError", "UnsayableError", True),
+    (OddlySaidError(), "OddlySaidError", "OddlySaidError", True),
+    (BaseError("base"), "BaseError", "base", True),
+    (KeyboardInterrupt("keys"), "KeyboardInterrupt", "keys", True),
+]
+
+
+async def only_failure(desk: Desk) -> tuple[str, str, bool]:
+    """Return what the one reply after Started says; the attempt must be over."""
+    failed = await desk.finished()
+    assert isinstance(failed, Failed)
+    assert desk.broker.kinds() == ["Started", "Failed"]
+    assert (len(desk.inflight), desk.released) == (0, 1)
+    return failed.code, failed.message, failed.retryable
+
+
+@pytest.mark.parametrize(("error", "code", "message", "retryable"), ODD, ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_whatever_an_action_raises_ends_its_attempt(
+    error: BaseException, code: str, message: str, retryable: bool, is_async: bool
+) -> None:
+    desk = Desk()
+
+    async def coroutine(ctx: Context) -> None:
+        raise error
+
+    def function(ctx: Context) -> None:
+        raise error
+
+    desk.agent.action("act")(coroutine if is_async else function)
+    await desk.take(work())
+    assert await only_failure(desk) == (code, message, retryable)
+
+
+async def test_a_validator_that_fails_by_itself_is_told_as_if_the_action_had() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context, payload: Picky) -> None:
+        raise AssertionError("must not run")
+
+    await desk.take(work(payload={"n": 1}))
+    assert await only_failure(desk) == ("KeyError", "'no such tenant'", True)
+
+
+async def test_an_action_whose_thread_cannot_be_started_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    def act(ctx: Context) -> None:
+        raise AssertionError("must not run")
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    await desk.take(work())
+    code, message, retryable = await only_failure(desk)
+    assert (code, retryable) == ("InternalError", True)
+    assert "can't start new thread" in message
+
+
+@pytest.mark.parametrize("step", ["reply_to", "encode"])
+async def test_an_outcome_that_cannot_be_told_is_a_failure(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, real = Desk(), getattr(worker, step)
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> str:
+        return "unspeakable"
+
+    def broken(what: object, **more: Any) -> object:
+        if "unspeakable" in repr(what):
+            raise TypeError("unforeseen")
+        return real(what, **more)
+
+    monkeypatch.setattr(worker, step, broken)
+    await desk.take(work())
+    code, message, retryable = await only_failure(desk)
+    assert (code, retryable) == ("InternalError", True)
+    assert "unforeseen" in message
+
+
+async def test_what_is_wrong_while_an_outcome_is_published_does_not_lose_it() -> None:
+    desk = Desk()
+
+    @desk.agent.action("act")
+    async def act(ctx: Context) -> int:
+        desk.broker.failing = [RuntimeError("the transport is closed")]
+        return 1
+
+    await desk.take(work())
+    assert isinstance(await desk.finished(), Succeeded)
+    assert (len(desk.pauses), len(desk.inflight)) == (1, 0)
 
 
 async def test_a_deadline_of_the_work_is_kept() -> None:
