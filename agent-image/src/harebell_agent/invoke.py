@@ -14,14 +14,18 @@ immediately             cancelled and not waited for                        give
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .action import Action
 from .context import CancelSignal, Context
+from .errors import TaskError
 from .outcome import Ending, Raised, Returned, StopCause, Stopped
 from .threads import in_thread
+
+logger = logging.getLogger(__name__)
 
 
 class Stop:
@@ -111,19 +115,28 @@ def _start(
         # Whatever it is: an action must not be able to end the agent. A cancellation is ours, and then it was
         # told to stop or nobody waits for it, or the handler did it to itself, and then it failed.
         except BaseException as error:  # noqa: BLE001
-            ending = Raised(error)
+            ending = _raised(error, action, stop)
         return _counting(ending, action, stop.stopped)
 
     def function() -> Ending:
         try:
             ending: Ending = Returned(action.handler(context, *arguments))
         except BaseException as error:  # noqa: BLE001
-            ending = Raised(error)
+            ending = _raised(error, action, stop)
         return _counting(ending, action, stop.stopped)
 
     if action.is_async:
         return asyncio.ensure_future(coroutine())
     return in_thread(function, name=f"action {action.name}")
+
+
+def _raised(error: BaseException, action: Action, stop: Stop) -> Raised:
+    """Log what a handler raised, with the traceback, unless it did so on purpose: a reply has only the text,
+    and not even that where a stop counts."""
+    told = stop.stopped is not None and isinstance(error, asyncio.CancelledError)
+    if not (told or isinstance(error, TaskError)):
+        logger.error("action %s raised %s", action.name, type(error).__name__, exc_info=error)
+    return Raised(error)
 
 
 def _counting(ending: Ending, action: Action, stopped: Stopped | None) -> Ending:

@@ -1,6 +1,7 @@
 """Running an action to its end, and stopping it before."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harebell_agent import Context
+from harebell_agent import Context, PermanentError, RetryableError
 from harebell_agent.action import define
 from harebell_agent.invoke import Run, Stop, invoke
-from harebell_agent.logs import _current, about
+from harebell_agent.logs import JsonFormatter, _current, about
 from harebell_agent.outcome import Raised, Returned, StopCause, Stopped
 
 from .support import TASK, Silent, context
@@ -84,6 +85,72 @@ async def test_what_a_handler_raises_is_its_ending(error: BaseException, is_asyn
     assert isinstance(ending, Raised)
     # Python itself turns a StopIteration that leaves a coroutine into a RuntimeError.
     assert ending.error is error or (is_async and isinstance(ending.error, RuntimeError))
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[type[BaseException] | None]:
+    """Return the classes of the exceptions in the log."""
+    return [r.exc_info[0] for r in caplog.records if r.exc_info]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_the_traceback_of_what_was_not_raised_on_purpose_is_logged(
+    is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def coroutine(ctx: Context) -> None:
+        raise ValueError("x")
+
+    def function(ctx: Context) -> None:
+        raise ValueError("x")
+
+    handler = coroutine if is_async else function
+    await Case(handler).run()
+    assert logged(caplog) == [ValueError]
+    line = JsonFormatter().format(caplog.records[0])
+    assert f"in {handler.__name__}" in json.loads(line)["error"]
+
+
+@pytest.mark.parametrize("error", [PermanentError("gone"), RetryableError("busy")])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_what_was_raised_on_purpose_has_no_traceback(
+    error: Exception, is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def coroutine(ctx: Context) -> None:
+        raise error
+
+    def function(ctx: Context) -> None:
+        raise error
+
+    await Case(coroutine if is_async else function).run()
+    assert logged(caplog) == []
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_failure_to_clean_up_is_logged_though_the_stop_counts(
+    fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = asyncio.Event()
+
+    async def handler(ctx: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if fails:
+                raise OSError("no disk")
+
+    case = Case(handler)
+    await begun.wait()
+    case.cancel()
+    assert await case.run() == Run(CANCELLED)
+    assert logged(caplog) == [OSError] * fails
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(ctx: Context) -> None:
+        raise asyncio.CancelledError
+
+    await Case(handler).run()
+    assert logged(caplog) == [asyncio.CancelledError]
 
 
 async def test_a_coroutine_told_to_stop_is_cancelled_and_may_clean_up() -> None:
