@@ -15,16 +15,24 @@ from pydantic import ValidationError
 
 from harebell_agent import PermanentError, RetryableError
 from harebell_agent.actions.allow import AllowList, parse
-from harebell_agent.actions.command import OUTPUT_BYTES, CommandPayload, CommandResult, command_action
+from harebell_agent.actions.command import (
+    OUTPUT_BYTES,
+    OUTPUT_JSON_BYTES,
+    CommandPayload,
+    CommandResult,
+    command_action,
+)
 from harebell_agent.actions.echo import echo
 from harebell_agent.actions.probe import ProbePayload, ProbeResult, probe
 from harebell_agent.actions.sleep import SleepPayload, sleep
 from harebell_agent.actions.text import StatsPayload, WordCount, stats
 from harebell_agent.builtin import build
+from harebell_agent.outcome import Returned, reply_to
 from harebell_agent.settings import Settings
+from harebell_bus.envelopes import Succeeded
 from harebell_bus.settings import BrokerSettings
 
-from .support import Kept, Silent, context, until
+from .support import ME, NOW, TASK, Kept, Silent, context, until
 
 # ---- http.probe ---------------------------------------------------------------------------------------
 
@@ -154,6 +162,29 @@ async def test_the_end_of_a_long_output_is_kept() -> None:
     assert result.stdout.endswith("aend")
     assert result.stdout_truncated
     assert result.stderr_truncated
+
+
+@pytest.mark.parametrize(
+    ("byte", "each"),
+    [(0, 6), (255, 3), (34, 2), (97, 1)],
+    ids=["escaped by number", "not UTF-8", "a quotation mark", "a letter"],
+)
+@pytest.mark.parametrize("size", [OUTPUT_BYTES, 20_000])
+async def test_a_command_succeeds_whatever_bytes_it_writes(byte: int, each: int, size: int) -> None:
+    """``each``: how many bytes one becomes as JSON."""
+    result = await python(
+        f"import sys; [o.buffer.write(bytes([{byte}]) * {size}) for o in (sys.stdout, sys.stderr)]"
+    )
+    kept = min(OUTPUT_BYTES, (OUTPUT_JSON_BYTES - len('""')) // each)
+    assert (len(result.stdout), len(result.stderr)) == (kept, kept)
+    assert (result.stdout_truncated, result.stderr_truncated) == (size > kept, size > kept)
+    assert isinstance(reply_to(Returned(result), task=TASK, attempt=1, agent=ME, at=NOW), Succeeded)
+
+
+async def test_of_an_output_that_is_long_as_json_the_end_is_kept() -> None:
+    result = await python("import sys; sys.stdout.buffer.write(bytes(10_000) + 'end é'.encode())")
+    assert result.stdout.endswith("\0end é")
+    assert result.stdout_truncated
 
 
 async def test_a_command_that_is_not_allowed() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,11 +13,15 @@ from pydantic import Field, ValidationError
 
 from harebell_agent.context import Context
 from harebell_agent.errors import PermanentError, RetryableError
+from harebell_agent.outcome import as_json
 
 from .allow import AllowList
 from .model import Model
 
 OUTPUT_BYTES = 16 * 1024
+OUTPUT_JSON_BYTES = 30 * 1024
+"""The most that an output may be as JSON, which has up to six bytes for one: two of them and what else the
+result holds are not more than a result may be."""
 TAIL_CHARACTERS = 2000
 """How much of the output goes into the message of a failure."""
 KILL_SECONDS = 2.0
@@ -38,7 +43,7 @@ class CommandPayload(Model):
 
 
 class CommandResult(Model):
-    """How it ended. Of each output the last 16 KiB are kept."""
+    """How it ended. Of each output the last 16 KiB are kept, and no more than is 30 KiB as JSON."""
 
     exit_code: int
     stdout: str
@@ -104,12 +109,13 @@ async def _run(ctx: Context, argv: tuple[str, ...], payload: CommandPayload) -> 
     if code not in payload.ok_exit_codes:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         raise RetryableError(f"{argv[0]!r} {how}\n{_tail(err, out)}", code="CommandFailed")
+    (stdout, stdout_truncated), (stderr, stderr_truncated) = out.fitting(), err.fitting()
     return CommandResult(
         exit_code=code,
-        stdout=out.text(),
-        stderr=err.text(),
-        stdout_truncated=out.truncated,
-        stderr_truncated=err.truncated,
+        stdout=stdout,
+        stderr=stderr,
+        stdout_truncated=stdout_truncated,
+        stderr_truncated=stderr_truncated,
         seconds=round(time.monotonic() - begun, 3),
     )
 
@@ -154,6 +160,12 @@ class _Tail:
 
     def text(self) -> str:
         return self.kept.decode(errors="replace")
+
+    def fitting(self) -> tuple[str, bool]:
+        """Return as much of its end as a result holds, and whether that is not all there was."""
+        text = self.text()
+        cut = bisect_left(range(len(text)), -OUTPUT_JSON_BYTES, key=lambda n: -as_json(text[n:])[1])
+        return text[cut:], self.truncated or cut > 0
 
 
 def _tail(err: _Tail, out: _Tail) -> str:
