@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from .errors import PermanentError
 from .outcome import as_json
+from .threads import refuse_to_block
 
 INTERVAL_SECONDS = 2.0
 """From one to the next that nobody waits for."""
@@ -36,7 +37,12 @@ class Saved:
         return self._checkpoints.confirmed(self._number).__await__()
 
     def block(self, timeout: float | None = None) -> None:
-        """Wait, in a thread, until the broker has it. :raises TimeoutError: not within ``timeout``."""
+        """Wait, in a thread, until the broker has it.
+
+        :raises TimeoutError: not within ``timeout`` seconds.
+        :raises RuntimeError: this is a coroutine of the agent's event loop, which would hang for good.
+        """
+        refuse_to_block(self._checkpoints.loop)
         waiting = asyncio.run_coroutine_threadsafe(
             self._checkpoints.confirmed(self._number), self._checkpoints.loop
         )

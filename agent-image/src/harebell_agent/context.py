@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from harebell_bus.envelopes import TaskRef
 
 from .checkpoints import Saved
+from .threads import refuse_to_block, running_loop
 
 
 class CancelSignal:
@@ -19,6 +20,7 @@ class CancelSignal:
     def __init__(self) -> None:
         self._in_threads = threading.Event()
         self._in_loop = asyncio.Event()
+        self._loop = running_loop()
         self._reason: str | None = None
 
     def set(self, reason: str) -> None:
@@ -45,7 +47,11 @@ class CancelSignal:
         await self._in_loop.wait()
 
     def block(self, timeout: float | None = None) -> bool:
-        """Wait, in a thread, up to ``timeout`` seconds; return whether the action should stop."""
+        """Wait, in a thread, up to ``timeout`` seconds; return whether the action should stop.
+
+        :raises RuntimeError: this is a coroutine of the agent's event loop, which would hang meanwhile.
+        """
+        refuse_to_block(self._loop)
         return self._in_threads.wait(timeout)
 
 

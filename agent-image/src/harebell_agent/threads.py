@@ -13,6 +13,23 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, if there is one."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def refuse_to_block(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Fail on ``loop``: who blocks there waits for what only the loop can bring.
+
+    :raises RuntimeError: it runs in this thread. A thread may have a loop of its own, and may block that.
+    """
+    if loop is not None and running_loop() is loop:
+        raise RuntimeError("in a coroutine, await it; block() is for threads")
+
+
 def in_thread(function: Callable[[], _T], name: str) -> "asyncio.Future[_T]":
     """Start ``function`` in a thread with the caller's context; return the future of what it returns.
 

@@ -88,6 +88,23 @@ async def test_a_thread_may_wait_as_well() -> None:
     assert box.received == [1, 2]
 
 
+async def test_to_block_on_the_loop_that_is_waited_for_is_refused() -> None:
+    box = Box(NEVER)
+    with pytest.raises(RuntimeError, match="await it"):
+        box.checkpoints.save(1).block(0.1)
+    await until(lambda: box.received == [1])
+
+
+async def test_a_thread_with_a_loop_of_its_own_may_wait_in_it() -> None:
+    box = Box(NEVER)
+
+    async def inner() -> None:
+        box.checkpoints.save(1).block(10)
+
+    await asyncio.to_thread(asyncio.run, inner())
+    assert box.received == [1]
+
+
 async def test_it_is_saved_as_it_was() -> None:
     box, pages = Box(NEVER), [1]
     saved = box.checkpoints.save({"pages": pages})

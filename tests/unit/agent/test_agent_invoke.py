@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harebell_agent import Context, PermanentError, RetryableError
+from harebell_agent import CancelSignal, Context, PermanentError, RetryableError
 from harebell_agent.action import define
 from harebell_agent.invoke import Run, Stop, invoke
 from harebell_agent.logs import JsonFormatter, _current, about
@@ -220,6 +220,30 @@ async def test_a_thread_told_to_stop_may_notice() -> None:
     await asyncio.to_thread(begun.wait)
     case.cancel()
     assert await case.run() == Run(CANCELLED)
+
+
+async def test_a_coroutine_cannot_block_until_it_is_told_to_stop() -> None:
+    async def handler(ctx: Context) -> None:
+        ctx.cancelled.block(0.1)
+
+    ending = (await Case(handler).run()).ending
+    assert isinstance(ending, Raised)
+    assert isinstance(ending.error, RuntimeError)
+    assert "await" in str(ending.error)
+
+
+async def test_a_thread_with_a_loop_of_its_own_may_block_in_it() -> None:
+    def handler(ctx: Context) -> bool:
+        async def inner() -> bool:
+            return ctx.cancelled.block(0)
+
+        return asyncio.run(inner())
+
+    assert await Case(handler).run() == Run(Returned(False))
+
+
+def test_a_signal_may_be_made_without_a_loop() -> None:
+    assert not CancelSignal().block(0)
 
 
 async def test_a_graceful_wish_can_become_an_immediate_one() -> None:
