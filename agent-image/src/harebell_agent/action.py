@@ -4,6 +4,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_type_hints
 
 import pydantic_core
@@ -73,7 +74,7 @@ def define(
 
     :raises SettingsError: the function cannot be an action; the text says why.
     """
-    function = handler if inspect.isroutine(handler) else getattr(type(handler), "__call__", handler)  # noqa: B004
+    function = _function(handler)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise SettingsError(f"action {name!r}: a generator cannot be an action; return the result instead")
     parameters = list(inspect.signature(handler).parameters.values())
@@ -82,7 +83,7 @@ def define(
     if needed or not 1 <= len(taken) <= 2:
         raise SettingsError(f"action {name!r}: the function must take (ctx) or (ctx, payload)")
     if not isinstance(idempotent, bool) and (
-        not callable(idempotent) or inspect.iscoroutinefunction(idempotent)
+        not callable(idempotent) or inspect.iscoroutinefunction(_function(idempotent))
     ):
         raise SettingsError(
             f"action {name!r}: idempotent must be True, False or a plain function of the payload"
@@ -98,6 +99,13 @@ def define(
         resumable=resumable,
         idempotent=idempotent,
     )
+
+
+def _function(handler: Handler) -> Handler:
+    """Return what is called in the end, with the annotations."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    return handler if inspect.isroutine(handler) else getattr(type(handler), "__call__", handler)  # noqa: B004
 
 
 def _payload_type(name: str, function: Handler, parameter: str) -> TypeAdapter[Any]:

@@ -14,12 +14,13 @@ immediately             cancelled and not waited for                        give
 """
 
 import asyncio
+import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .action import Action
+from .action import Action, Handler
 from .context import CancelSignal, Context
 from .errors import TaskError
 from .outcome import Ending, Raised, Returned, StopCause, Stopped
@@ -70,27 +71,41 @@ async def invoke(
     """Run the action. ``max_grace_seconds`` is asked when it is to stop: a shutdown leaves less time."""
     if stop.stopped:
         return Run(replace(stop.stopped, begun=False))
+    clock = asyncio.get_running_loop().time
+    begun = clock()
     running = _start(action, context, arguments, stop)
+    on_loop = action.is_async
     stopping = asyncio.ensure_future(stop.signal.wait())
     urgent = asyncio.ensure_future(stop.immediate.wait())
     try:
         waited: set[asyncio.Future[Any]] = {running, stopping}
         await asyncio.wait(waited, timeout=deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
+        rest = None if on_loop else _unawaited(running)
+        if rest is not None and stop.stopped is None:
+            running, rest, on_loop = asyncio.ensure_future(_coroutine(action, stop, _same, rest)), None, True
+            waited = {running, stopping}
+            left = None if deadline_seconds is None else max(0.0, begun + deadline_seconds - clock())
+            await asyncio.wait(waited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if running.done() and rest is None:
             return Run(running.result())
         if stop.stopped is None:
             stop.request(StopCause.DEADLINE, f"the action ran longer than {deadline_seconds:g} s")
         assert stop.stopped is not None
-        if action.is_async and not action.cooperative:
+        if on_loop and not action.cooperative:
             running.cancel()
         waited = {running, urgent}
         grace = min(action.grace_seconds, max_grace_seconds())
         await asyncio.wait(waited, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
         if running.cancelled():  # Before its first step.
             return Run(replace(stop.stopped, begun=False))
+        rest = None if on_loop else _unawaited(running)
+        if rest is not None:  # It is not begun any more.
+            if inspect.iscoroutine(rest):
+                rest.close()
+            return Run(stop.stopped)
         if running.done():
             return Run(running.result())
-        if action.is_async:
+        if on_loop:
             running.cancel()
         return Run(stop.stopped, leftover=running)
     except asyncio.CancelledError:
@@ -109,25 +124,41 @@ def _start(
     Whether it was told to stop is looked at when it ends, not when somebody sees that it has.
     """
 
-    async def coroutine() -> Ending:
-        try:
-            ending: Ending = Returned(await action.handler(context, *arguments))
-        # Whatever it is: an action must not be able to end the agent. A cancellation is ours, and then it was
-        # told to stop or nobody waits for it, or the handler did it to itself, and then it failed.
-        except BaseException as error:  # noqa: BLE001
-            ending = _raised(error, action, stop)
-        return _counting(ending, action, stop.stopped)
-
     def function() -> Ending:
         try:
             ending: Ending = Returned(action.handler(context, *arguments))
         except BaseException as error:  # noqa: BLE001
             ending = _raised(error, action, stop)
-        return _counting(ending, action, stop.stopped)
+        # What is still to be awaited has not ended yet.
+        unawaited = isinstance(ending, Returned) and inspect.isawaitable(ending.value)
+        return ending if unawaited else _counting(ending, action, stop.stopped)
 
     if action.is_async:
-        return asyncio.ensure_future(coroutine())
+        return asyncio.ensure_future(_coroutine(action, stop, action.handler, context, *arguments))
     return in_thread(function, name=f"action {action.name}")
+
+
+async def _coroutine(action: Action, stop: Stop, call: Handler, *arguments: Any) -> Ending:
+    try:
+        ending: Ending = Returned(await call(*arguments))
+    # Whatever it is: an action must not be able to end the agent. A cancellation is ours, and then it was
+    # told to stop or nobody waits for it, or the handler did it to itself, and then it failed.
+    except BaseException as error:  # noqa: BLE001
+        ending = _raised(error, action, stop)
+    return _counting(ending, action, stop.stopped)
+
+
+def _same(rest: Awaitable[Any]) -> Awaitable[Any]:
+    return rest
+
+
+def _unawaited(running: "asyncio.Future[Ending]") -> Awaitable[Any] | None:
+    """Return what a plain function returned and is still to be awaited: that of a decorator, say, which knows
+    nothing of the coroutine function that it wraps."""
+    if not running.done():
+        return None
+    ending = running.result()
+    return ending.value if isinstance(ending, Returned) and inspect.isawaitable(ending.value) else None
 
 
 def _raised(error: BaseException, action: Action, stop: Stop) -> Raised:

@@ -33,6 +33,10 @@ def with_anything(ctx, payload): ...  # type: ignore[no-untyped-def]
 async def with_nothing(ctx: Context) -> None: ...
 
 
+async def configured(limit: int, ctx: Context, payload: Query) -> None: ...
+def configured_function(limit: int, ctx: Context, payload: Query) -> None: ...
+
+
 class Callable:
     async def __call__(self, ctx: Context, payload: Query) -> None: ...
 
@@ -46,6 +50,10 @@ class Callable:
         (with_anything, {"x": [1]}, ({"x": [1]},), False),
         (with_nothing, {"x": 1}, (), True),
         (Callable(), {"text": "a"}, (Query(text="a"),), True),
+        (functools.partial(configured, 3), {"text": "a"}, (Query(text="a"),), True),
+        (functools.partial(configured_function, 3), {"text": "a"}, (Query(text="a"),), False),
+        (functools.partial(functools.partial(configured), 3), {"text": "a"}, (Query(text="a"),), True),
+        (functools.partial(Callable()), {"text": "a"}, (Query(text="a"),), True),
     ],
 )
 def test_an_action_takes(handler: Any, payload: dict[str, Any], taken: Any, is_async: bool) -> None:
@@ -79,7 +87,17 @@ def odd_type(ctx: Context, payload: Context) -> None: ...
 
 
 @pytest.mark.parametrize(
-    "handler", [no_context, too_many, keyword, generator, async_generator, unknown_type, odd_type]
+    "handler",
+    [
+        functools.partial(generator),
+        no_context,
+        too_many,
+        keyword,
+        generator,
+        async_generator,
+        unknown_type,
+        odd_type,
+    ],
 )
 def test_what_cannot_be_an_action_is_refused_where_it_is_defined(handler: Any) -> None:
     with pytest.raises(SettingsError, match="action 'x'"):

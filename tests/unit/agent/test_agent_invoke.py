@@ -1,6 +1,8 @@
 """Running an action to its end, and stopping it before."""
 
 import asyncio
+import functools
+import gc
 import json
 import threading
 from collections.abc import Callable
@@ -244,6 +246,96 @@ async def test_a_thread_with_a_loop_of_its_own_may_block_in_it() -> None:
 
 def test_a_signal_may_be_made_without_a_loop() -> None:
     assert not CancelSignal().block(0)
+
+
+def plainly_wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As a decorator does that knows nothing of coroutines."""
+
+    @functools.wraps(function)
+    def wrapper(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return wrapper
+
+
+async def test_a_coroutine_function_in_a_plain_wrapper_runs_on_the_loop() -> None:
+    @plainly_wrapped
+    async def handler(ctx: Context) -> bool:
+        await asyncio.sleep(0)
+        return threading.current_thread() is threading.main_thread()
+
+    assert await Case(handler).run() == Run(Returned(True))
+
+
+async def test_what_a_wrapped_coroutine_raises_is_its_ending() -> None:
+    @plainly_wrapped
+    async def handler(ctx: Context) -> None:
+        await asyncio.sleep(0)
+        raise SystemExit(3)
+
+    ending = (await Case(handler).run()).ending
+    assert isinstance(ending, Raised)
+    assert isinstance(ending.error, SystemExit)
+
+
+async def test_a_wrapped_coroutine_is_stopped_as_any_other() -> None:
+    begun, cleaned = asyncio.Event(), []
+
+    @plainly_wrapped
+    async def handler(ctx: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(ctx.cancel_reason)
+
+    case = Case(handler)
+    await begun.wait()
+    case.cancel()
+    assert await case.run() == Run(CANCELLED)
+    assert cleaned == ["not needed"]
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+async def test_what_a_coroutine_returns_is_not_awaited(wrapped: bool) -> None:
+    inner = asyncio.get_running_loop().create_future()
+
+    async def handler(ctx: Context) -> Any:
+        return inner
+
+    ending = (await Case(plainly_wrapped(handler) if wrapped else handler).run()).ending
+    assert ending == Returned(inner)
+
+
+async def test_a_wrapped_coroutine_has_what_is_left_of_its_deadline() -> None:
+    @plainly_wrapped
+    async def handler(ctx: Context) -> None:
+        await asyncio.Event().wait()
+
+    ending = (await Case(handler, deadline=0.05).run()).ending
+    assert isinstance(ending, Stopped)
+    assert ending.cause is StopCause.DEADLINE
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+@pytest.mark.filterwarnings("error")
+async def test_a_wrapped_coroutine_is_not_begun_after_it_was_told_to_stop(resumable: bool) -> None:
+    entered, ran = threading.Event(), []
+
+    async def coroutine(ctx: Context) -> None:
+        ran.append(1)
+
+    def handler(ctx: Context) -> Any:
+        entered.set()
+        ctx.cancelled.block(10)
+        return coroutine(ctx)
+
+    case = Case(handler, resumable=resumable)
+    await asyncio.to_thread(entered.wait)
+    case.stop.request(StopCause.SHUTDOWN, "shut down")
+    assert await case.run() == Run(Stopped(StopCause.SHUTDOWN, "shut down"))
+    assert not ran
+    gc.collect()
 
 
 async def test_a_graceful_wish_can_become_an_immediate_one() -> None:
