@@ -25,6 +25,9 @@ RESULT_BYTES = 64 * 1024
 """The largest result, as JSON; a Task's status holds no more."""
 MESSAGE_CHARACTERS = 8192
 CODE_CHARACTERS = 128
+ENVELOPE_LEVELS = 30
+"""Levels of nesting that a reader's limit must have left for what a value comes to lie in: a reply, the
+inputs of other work, a resource. The API shows nothing of one that is deeper than 180 levels."""
 INTERNAL_ERROR = "InternalError"
 """The code where the agent went wrong, and not the action."""
 
@@ -177,11 +180,13 @@ def reply_to(ending: Ending, *, task: TaskRef, attempt: int, agent: AgentRef, at
 def as_json(value: Any) -> tuple[Any, int]:
     """Return a result as JSON types, models by alias, and its size in bytes as compact JSON.
 
-    :raises ValueError: it has no form in JSON: an unknown type, NaN, a cycle, half a surrogate pair.
+    :raises ValueError: it has no form in JSON: an unknown type, NaN, a cycle, half a surrogate pair; or one
+        that is nested too deep for the reader of a reply.
     """
     try:
         plain = pydantic_core.to_jsonable_python(value, by_alias=True)
         text = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        pydantic_core.from_json("[" * ENVELOPE_LEVELS + text + "]" * ENVELOPE_LEVELS)
         return plain, len(text.encode())
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from harebell_bus.errors import BusError
 
+from .outcome import readable
+
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.5
@@ -25,7 +27,8 @@ class Report:
 
 
 def merged(last: Report, percent: float | None, message: str | None) -> Report:
-    """Return ``last`` with what is given replaced: percent cut to 0..100, the message to its length.
+    """Return ``last`` with what is given replaced: percent cut to 0..100, the message to its length and with
+    what UTF-8 cannot carry escaped, as in the name of a file.
 
     :raises ValueError: percent is not a number.
     """
@@ -33,7 +36,7 @@ def merged(last: Report, percent: float | None, message: str | None) -> Report:
         raise ValueError("percent must be a number from 0 to 100")
     return Report(
         last.percent if percent is None else int(min(100, max(0, percent))),
-        last.message if message is None else message[:MESSAGE_CHARACTERS],
+        last.message if message is None else readable(message)[:MESSAGE_CHARACTERS],
     )
 
 
@@ -73,4 +76,7 @@ class Progress:
                 await self._send(sent)
             except BusError as error:
                 logger.info("progress was not sent: %s", error)
+            except Exception:
+                # The next report may be another matter.
+                logger.exception("progress was not sent")
             await self._pause(INTERVAL_SECONDS)

@@ -16,6 +16,7 @@ from harebell_bus.errors import BrokerUnavailableError
 from harebell_crds.task import MAX_CHECKPOINT_BYTES
 
 from .support import NOW, Desk, Message, until, work
+from .test_agent_outcome import nested
 from .test_agent_worker import HEADERS
 
 NEVER = 3600.0
@@ -115,7 +116,11 @@ async def test_it_is_saved_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [("x" * (CHECKPOINT_BYTES - 1), "CheckpointTooLarge"), (object(), "InvalidCheckpoint")],
+    [
+        ("x" * (CHECKPOINT_BYTES - 1), "CheckpointTooLarge"),
+        (object(), "InvalidCheckpoint"),
+        (nested(190), "InvalidCheckpoint"),
+    ],
 )
 async def test_what_cannot_be_kept_is_refused_at_once(data: object, code: str) -> None:
     box = Box(NEVER)

@@ -22,8 +22,8 @@ from harebell_agent.outcome import (
     readable,
     reply_to,
 )
-from harebell_bus.codec import decode_reply, encode
-from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Succeeded
+from harebell_bus.codec import decode_reply, decode_work, encode
+from harebell_bus.envelopes import Cancelled, Failed, Interrupted, Succeeded, Work
 
 from .support import ME, NOW, TASK
 
@@ -71,7 +71,17 @@ class OutOfMemoryError(Exception):
 cyclic: list[Any] = []
 cyclic.append(cyclic)
 
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
 FAILURES = [
+    (Returned(nested(190)), "InvalidResult", "no form in JSON: recursion limit", False),
+    (Returned(nested(300)), "InvalidResult", "no form in JSON", False),
     (Returned("x" * (RESULT_BYTES - 1)), "ResultTooLarge", "65537 bytes", False),
     (Returned("é" * (RESULT_BYTES // 2)), "ResultTooLarge", "65538 bytes", False),
     (Returned(object()), "InvalidResult", "no form in JSON", False),
@@ -99,6 +109,23 @@ def test_a_failure(ending: Ending, code: str, message: str, retryable: bool) -> 
     assert (failed.code, failed.retryable) == (code, retryable)
     assert message in failed.message
     assert len(failed.message) <= 8192
+
+
+def deepest() -> int:
+    """Return how many levels a result may have."""
+    return next(n for n in range(1000) if isinstance(reply(Returned(nested(n + 1))), Failed))
+
+
+def test_the_deepest_result_can_be_read_wherever_it_goes() -> None:
+    result = nested(deepest())
+    assert reply(Returned(result)) == Succeeded(task=TASK, attempt=3, agent=ME, at=NOW, result=result)
+    work = Work(
+        task=TASK, attempt=1, agent_type="text", action="act", payload={}, priority="normal",
+        published_at=NOW, inputs={"before": result}, checkpoint=result,
+    )  # fmt: skip
+    assert decode_work(encode(work)) == work
+    # A payload may have 100, and what is nested deeper than 180 in a resource is not shown.
+    assert 100 <= deepest() <= 180 - len(("status", "history", "0", "result"))
 
 
 def test_a_stop() -> None:

@@ -64,9 +64,10 @@ async def test_reports_come_from_threads() -> None:
     running.cancel()
 
 
-async def test_a_report_that_cannot_be_sent_is_dropped() -> None:
+@pytest.mark.parametrize("error", [BrokerUnavailableError("gone"), TypeError("unforeseen")])
+async def test_a_report_that_cannot_be_sent_is_dropped(error: Exception) -> None:
     sent = list[Report]()
-    failing = [BrokerUnavailableError("gone")]
+    failing = [error]
 
     async def pause(_: float) -> None:
         await asyncio.sleep(0)
@@ -92,7 +93,10 @@ async def test_a_report_that_cannot_be_sent_is_dropped() -> None:
         (55.9, None, Report(55, "old")),
         (-3, "new", Report(0, "new")),
         (math.inf, "x" * 2000, Report(100, "x" * 1024)),
+        (None, "raw \udcff", Report(10, "raw \\udcff")),
+        (None, "\udcff" * 1024, Report(10, ("\\udcff" * 1024)[:1024])),
     ],
+    ids=["nothing", "percent", "below", "above, long", "not UTF-8", "not UTF-8, long"],
 )
 def test_merged(percent: float | None, message: str | None, becomes: Report) -> None:
     assert merged(Report(10, "old"), percent, message) == becomes
