@@ -16,7 +16,7 @@ immediately             cancelled and not waited for                        give
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,12 +42,26 @@ class Stop:
         """Why, once there is a wish."""
         return self._stopped
 
-    def request(self, cause: StopCause, reason: str, *, immediate: bool = False) -> None:
-        """Wish it. On the event loop only."""
+    def request(
+        self,
+        cause: StopCause,
+        reason: str,
+        *,
+        immediate: bool = False,
+        within_seconds: float | None = None,
+    ) -> None:
+        """Wish it. On the event loop only.
+
+        :param immediate: do not wait for the action any more.
+        :param within_seconds: wait for it as long at most, whatever its own grace period, also one that is
+            running already.
+        """
         if self._stopped is None:
             self._stopped = Stopped(cause, reason)
         if immediate:
             self.immediate.set()
+        elif within_seconds is not None:
+            asyncio.get_running_loop().call_later(within_seconds, self.immediate.set)
         self.signal.set(reason)
 
 
@@ -66,9 +80,8 @@ async def invoke(
     arguments: tuple[Any, ...],
     stop: Stop,
     deadline_seconds: float | None = None,
-    max_grace_seconds: Callable[[], float] = lambda: float("inf"),
 ) -> Run:
-    """Run the action. ``max_grace_seconds`` is asked when it is to stop: a shutdown leaves less time."""
+    """Run the action until it has ended, or is not waited for any more."""
     if stop.stopped:
         return Run(replace(stop.stopped, begun=False))
     clock = asyncio.get_running_loop().time
@@ -94,8 +107,7 @@ async def invoke(
         if on_loop and not action.cooperative:
             running.cancel()
         waited = {running, urgent}
-        grace = min(action.grace_seconds, max_grace_seconds())
-        await asyncio.wait(waited, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waited, timeout=action.grace_seconds, return_when=asyncio.FIRST_COMPLETED)
         if running.cancelled():  # Before its first step.
             return Run(replace(stop.stopped, begun=False))
         rest = None if on_loop else _unawaited(running)

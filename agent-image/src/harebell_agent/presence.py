@@ -68,6 +68,9 @@ class Presence:
         self._wake = asyncio.Event()
         self._queried = False
         self._left = False
+        self._known = Resources()
+        """The last figures that were read. A good-bye reads none: a driver that hangs would hold it up for
+        longer than there is time."""
         self.welcome: Welcome | None = None
         """What the operator said on this connection."""
         self.welcomed = asyncio.Event()
@@ -167,21 +170,24 @@ class Presence:
 
     async def _try(self, reason: HeartbeatReason) -> None:
         """Send one heartbeat. One that fails is not repeated: the next says the same, and more."""
-        if self._left and reason is not HeartbeatReason.LEAVING:
+        leaving = reason is HeartbeatReason.LEAVING
+        if not leaving and not self._left:
+            self._known = await self._resources()
+        # Those figures may have taken a while.
+        if self._left and not leaving:
             return
         try:
             await self._publisher.publish(
                 HEARTBEATS_EXCHANGE,
-                await self._heartbeat(reason),
+                self._heartbeat(reason),
                 message_id=str(uuid.uuid4()),
                 persistent=False,
             )
         except BusError as error:
             logger.warning("heartbeat was not confirmed: %s", error)
 
-    async def _heartbeat(self, reason: HeartbeatReason) -> Heartbeat:
+    def _heartbeat(self, reason: HeartbeatReason) -> Heartbeat:
         identity = self._identity
-        resources = await self._resources()
         return Heartbeat(
             reason=reason,
             agent=identity.agent,
@@ -194,7 +200,7 @@ class Presence:
             resumable=identity.resumable,
             idempotent=identity.idempotent,
             current_tasks=self._current(),
-            resources=resources,
+            resources=self._known,
             pod=identity.pod,
             paused=self._announcements.paused.is_set(),
             acknowledged=self._announcements.acknowledged,

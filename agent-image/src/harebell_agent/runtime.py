@@ -1,11 +1,11 @@
 """One agent process from start to end: puts the parts together, and winds them up again."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import uuid
-from collections.abc import Coroutine
 from datetime import UTC, datetime
 
 from harebell_bus.envelopes import AgentRef
@@ -36,7 +36,7 @@ LEAVE_SECONDS = 20.0
 """How long to try to get the last outcomes confirmed; what is not confirmed counts as lost. Nodes of the
 broker may be restarting too. A Pod's grace period should hold the drain and all of these."""
 HURRIED_SECONDS = 5.0
-"""The same when told twice to shut down."""
+"""The same when told twice to shut down, counted from the second time."""
 GOODBYE_SECONDS = 2.0
 
 
@@ -78,14 +78,7 @@ class Runtime:
         )
         self._shutdown = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._worker = Worker(
-            ref,
-            agent.actions,
-            Replies(self._publisher),
-            self._inflight,
-            self._metrics,
-            max_grace_seconds=lambda: STOP_SECONDS if self._shutdown.is_set() else float("inf"),
-        )
+        self._worker = Worker(ref, agent.actions, Replies(self._publisher), self._inflight, self._metrics)
         self._session = Session(
             agent_type,
             settings.agent_id,
@@ -160,11 +153,14 @@ class Runtime:
 
     async def _wind_up(self) -> None:
         """Let actions end, then stop those that have not, hand back what they worked on, and say good-bye."""
-        await self._until_idle_or(self._hurry.wait(), self._settings.drain_seconds)
-        for attempt in self._inflight.all():
-            attempt.stop.request(StopCause.SHUTDOWN, "the agent is shut down", immediate=self._hurry.is_set())
-        confirming = HURRIED_SECONDS if self._hurry.is_set() else LEAVE_SECONDS
-        await self._until_idle_or(asyncio.Event().wait(), STOP_SECONDS + confirming)
+        await self._until_idle_or_hurried(self._settings.drain_seconds)
+        if not self._hurry.is_set():
+            self._stop_actions()
+            await self._until_idle_or_hurried(STOP_SECONDS + LEAVE_SECONDS)
+        if self._hurry.is_set():
+            self._stop_actions()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._inflight.idle(), HURRIED_SECONDS)
         for attempt in self._inflight.all():
             logger.warning("left without a confirmed outcome: %s", attempt.work.task.uid)
         try:
@@ -173,8 +169,17 @@ class Runtime:
         except TimeoutError:
             logger.warning("left without saying good-bye: %s", self._link.error or "no confirm in time")
 
-    async def _until_idle_or(self, other: Coroutine[object, object, object], seconds: float) -> None:
-        waiting = {asyncio.create_task(self._inflight.idle()), asyncio.ensure_future(other)}
+    def _stop_actions(self) -> None:
+        for attempt in self._inflight.all():
+            attempt.stop.request(
+                StopCause.SHUTDOWN,
+                "the agent is shut down",
+                immediate=self._hurry.is_set(),
+                within_seconds=STOP_SECONDS,
+            )
+
+    async def _until_idle_or_hurried(self, seconds: float) -> None:
+        waiting = {asyncio.create_task(self._inflight.idle()), asyncio.create_task(self._hurry.wait())}
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()

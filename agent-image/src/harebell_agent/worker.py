@@ -105,7 +105,6 @@ class Worker:
         metrics: Metrics,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        max_grace_seconds: Callable[[], float] = lambda: float("inf"),
     ) -> None:
         self._agent = agent
         self._actions = actions
@@ -113,7 +112,6 @@ class Worker:
         self._inflight = inflight
         self._metrics = metrics
         self._now = now
-        self._max_grace_seconds = max_grace_seconds
         self._running: set[asyncio.Task[None]] = set()
         self.leftovers = 0
         """Actions that were given up and still run."""
@@ -310,9 +308,7 @@ class Worker:
             inputs=MappingProxyType(work.inputs),
         )
         try:
-            run = await invoke(
-                action, context, taken, attempt.stop, work.active_deadline_seconds, self._max_grace_seconds
-            )
+            run = await invoke(action, context, taken, attempt.stop, work.active_deadline_seconds)
             if may_go_on(run.ending):
                 await checkpoints.flush()
             return run

@@ -43,3 +43,11 @@ def blocking(ctx: Context, payload: dict[str, float]) -> str:
 def stubborn(ctx: Context, payload: dict[str, float]) -> str:
     time.sleep(payload["seconds"])
     return "done"
+
+
+@agent.action("clinging", grace_seconds=120)
+def clinging(ctx: Context, payload: dict[str, float]) -> str:
+    ctx.cancelled.block()
+    ctx.logger.info("told to stop, and not stopping")
+    time.sleep(payload["seconds"])
+    return "done"

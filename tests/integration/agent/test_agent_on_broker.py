@@ -271,6 +271,48 @@ async def test_told_twice_it_ends_at_once(operator: Operator, agent_url: str, tm
         await operator.outcome(task, Interrupted)
 
 
+async def test_a_shutdown_cuts_the_grace_period_of_what_is_stopping_already(
+    operator: Operator, agent_url: str, tmp_path: Path
+) -> None:
+    async with agent(agent_url, tmp_path, HAREBELL_DRAIN_SECONDS="0.5") as process:
+        task = await operator.dispatch("clinging", {"seconds": 600})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await operator.cancel(process.id, task)
+        log = tmp_path / f"{process.id}.log"
+        await operator.hears("that it is told", lambda: "told to stop, and not stopping" in log.read_text())
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+        await operator.outcome(task, Cancelled)
+
+
+async def test_told_again_after_the_drain_it_waits_less_for_the_broker(
+    operator: Operator, wire: Wire, tmp_path: Path
+) -> None:
+    async with agent(wire.url, tmp_path, HAREBELL_DRAIN_SECONDS="0.5") as process:
+        task = await operator.dispatch("slow", {"seconds": 600})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await wire.cut()
+        process.signal(signal.SIGTERM)
+        log = tmp_path / f"{process.id}.log"
+        await operator.hears("that it is handed back", lambda: "Interrupted after" in log.read_text())
+        process.signal(signal.SIGTERM)
+        assert await process.ended(12) == 0
+
+
+async def test_told_again_after_the_drain_it_does_not_wait_for_the_action(
+    operator: Operator, agent_url: str, tmp_path: Path
+) -> None:
+    async with agent(agent_url, tmp_path, HAREBELL_DRAIN_SECONDS="0") as process:
+        task = await operator.dispatch("clinging", {"seconds": 600})
+        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        process.signal(signal.SIGTERM)
+        log = tmp_path / f"{process.id}.log"
+        await operator.hears("that it is told", lambda: "told to stop, and not stopping" in log.read_text())
+        process.signal(signal.SIGTERM)
+        assert await process.ended(2.5) == 0
+        await operator.outcome(task, Interrupted)
+
+
 async def test_a_work_queue_that_vanishes_is_found_again(
     operator: Operator, agent_url: str, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Running an action to its end, and stopping it before."""
 
 import asyncio
+import contextlib
 import functools
 import gc
 import json
@@ -17,7 +18,7 @@ from harebell_agent.invoke import Run, Stop, invoke
 from harebell_agent.logs import JsonFormatter, _current, about
 from harebell_agent.outcome import Raised, Returned, StopCause, Stopped
 
-from .support import TASK, Silent, context
+from .support import TASK, Silent, context, until
 
 CANCELLED = Stopped(StopCause.CANCELLED, "not needed")
 
@@ -384,26 +385,49 @@ async def test_a_deadline_stops_it_and_a_later_cancellation_changes_nothing() ->
     assert (ending.cause, ending.reason) == (StopCause.DEADLINE, "the action ran longer than 0.01 s")
 
 
-async def test_a_shutdown_leaves_less_time() -> None:
-    async def handler(ctx: Context) -> None:
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                if forced.is_set():
-                    raise
+@pytest.mark.parametrize("told_before", [True, False])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_shutdown_leaves_less_time_also_to_what_is_stopping_already(
+    told_before: bool, is_async: bool
+) -> None:
+    begun, release = threading.Event(), threading.Event()
 
-    forced = asyncio.Event()
-    stop = Stop()
-    made = context()
-    made = replace(made, cancelled=stop.signal)
-    running = asyncio.create_task(
-        invoke(define("x", handler, grace_seconds=3600), made, (), stop, None, lambda: 0.01)
-    )
-    await asyncio.sleep(0)
-    stop.request(StopCause.SHUTDOWN, "shut down")
-    run = await asyncio.wait_for(running, 10)
-    assert run.ending == Stopped(StopCause.SHUTDOWN, "shut down")
+    async def coroutine(ctx: Context) -> None:
+        begun.set()
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    def function(ctx: Context) -> None:
+        begun.set()
+        release.wait(10)
+
+    case = Case(coroutine if is_async else function, grace_seconds=3600)
+    try:
+        await until(begun.is_set)
+        if told_before:
+            case.cancel()
+            await asyncio.sleep(0)
+        case.stop.request(StopCause.SHUTDOWN, "shut down", within_seconds=0.01)
+        run = await case.run()
+    finally:
+        release.set()
+    assert run.ending == (CANCELLED if told_before else Stopped(StopCause.SHUTDOWN, "shut down"))
     assert run.leftover is not None
-    forced.set()
     run.leftover.cancel()
+
+
+async def test_a_short_grace_period_is_not_made_longer_by_a_shutdown() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def function(ctx: Context) -> None:
+        begun.set()
+        release.wait(10)
+
+    case = Case(function, grace_seconds=0.01)
+    try:
+        await until(begun.is_set)
+        case.stop.request(StopCause.SHUTDOWN, "shut down", within_seconds=3600)
+        assert (await case.run()).leftover is not None
+    finally:
+        release.set()

@@ -20,6 +20,7 @@ from harebell_bus.envelopes import (
     CancelTask,
     Heartbeat,
     HeartbeatReason,
+    Memory,
     Query,
     Resources,
     SuspendTask,
@@ -147,6 +148,48 @@ async def test_nothing_follows_the_good_bye() -> None:
         presence.query()
         await asyncio.sleep(0)
     assert reasons(desk)[1:] == [HeartbeatReason.LEAVING]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_good_bye_does_not_wait_for_figures(known: bool) -> None:
+    desk, reads = Desk(), list[int]()
+    used = Resources(memory=Memory(total_bytes=8, used_bytes=4), gpus=())
+
+    async def resources() -> Resources:
+        reads.append(1)
+        if len(reads) > known:
+            await asyncio.Event().wait()
+        return used
+
+    told, loops = Announcements(), Listening()
+    presence = Presence(IDENTITY, desk.broker, desk.inflight.current, resources, told, loops, lambda: NOW)
+    async with running(presence):
+        await until(lambda: reads)
+        presence.query()
+        await until(lambda: len(reads) > known)
+        async with asyncio.timeout(10):
+            await presence.leave()
+    goodbye = desk.broker.all(Heartbeat)[-1]
+    assert (goodbye.reason, goodbye.resources) == (HeartbeatReason.LEAVING, used if known else Resources())
+
+
+async def test_a_heartbeat_that_waited_for_figures_does_not_follow_the_good_bye() -> None:
+    desk, answering, reading = Desk(), asyncio.Event(), asyncio.Event()
+
+    async def resources() -> Resources:
+        reading.set()
+        await answering.wait()
+        return Resources(gpus=())
+
+    told, loops = Announcements(), Listening()
+    presence = Presence(IDENTITY, desk.broker, desk.inflight.current, resources, told, loops, lambda: NOW)
+    async with running(presence):
+        await reading.wait()
+        await presence.leave()
+        answering.set()
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert reasons(desk) == [HeartbeatReason.LEAVING]
 
 
 @pytest.mark.parametrize("mode", list(CancelMode))
