@@ -43,14 +43,18 @@ class Superseding:
                 await send_superseded(self._broker.publisher, agent_type, *known)
 
     def deleted(self, entry: TaskEntry) -> None:
-        """Take in that a Task is gone; one that waited is told of, now and later."""
-        if entry.status.phase != TaskPhase.QUEUED:
+        """Take in that a Task is gone: who comes later is told what is void, and all now if it waited."""
+        status = entry.status
+        waited = status.phase == TaskPhase.QUEUED
+        unused = MessageNumber(status.attempt + 1, status.dispatch + 1)
+        number = unused if waited else newest_message(status)
+        if number is None:
             return
-        number = MessageNumber(entry.status.attempt + 1, entry.status.dispatch + 1)
         self._deleted[entry.uid] = entry.spec.agent_type, _newest(entry.uid, number)
         if len(self._deleted) > DELETED_KEPT:
             self._deleted.popitem(last=False)
-        self._broker.spawn(self.tell(entry, number))
+        if waited:
+            self._broker.spawn(self.tell(entry, number))
 
     def of_type(self, agent_type: str) -> tuple[Newest, ...]:
         """Return what agents of a type are not to begin."""

@@ -66,3 +66,25 @@ def test_what_is_cancelled_while_no_operator_runs_is_dropped_by_agents_that_come
     until("another to be done", lambda: all_in("Succeeded", kubectl, [last]), 60)
     assert diary.read_text().split() == [last]
     assert asyncio.run(counts(amqp_url, kind, [lane])) == {lane: 0}
+
+
+@pytest.mark.timeout(240)
+def test_what_was_cancelled_and_is_gone_is_dropped_by_agents_that_come_later(
+    start: Processes, kubectl: Kubectl, amqp_url: str, tmp_path: Path
+) -> None:
+    kind, diary = "gone", tmp_path / "diary"
+    left, last = f"{kind}-left", f"{kind}-last"
+    lane = lane_of("background", Tier.MEMORY)
+    start.operator()
+    kubectl.apply(manifest(left, kind, "note", priority="background", ttlSecondsAfterFinished=0))
+    until("it to be queued", lambda: all_in("Queued", kubectl, [left]), 60)
+    cancel(kubectl, left)
+    until("it to be gone", lambda: left not in [t["metadata"]["name"] for t in kubectl.items("tasks")], 60)
+    assert asyncio.run(counts(amqp_url, kind, [lane])) == {lane: 1}
+
+    diarist(start, kind, diary)
+    # Its agents look into that lane from now on.
+    kubectl.apply(manifest(last, kind, "note", priority="background"))
+    until("another to be done", lambda: all_in("Succeeded", kubectl, [last]), 60)
+    assert diary.read_text().split() == [last]
+    assert asyncio.run(counts(amqp_url, kind, [lane])) == {lane: 0}

@@ -99,6 +99,28 @@ async def test_one_that_was_deleted_while_it_waited_is_told_of_now_and_later(
     assert superseding.of_type("u") == ()
 
 
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [
+        (TaskPhase.CANCELLED, (2, 1)),  # called off while it waited, and gone by its TTL
+        (TaskPhase.FAILED, (2, 1)),
+        (TaskPhase.PENDING, (2, 1)),  # withdrawn
+        (TaskPhase.SUCCEEDED, (2, 1)),  # moved, and done from one lane, while the other had no agent
+    ],
+)
+async def test_one_that_is_gone_stays_void_for_those_that_come_later(
+    superseding: Superseding, around: Around, store: Store, phase: TaskPhase, number: tuple[int, int]
+) -> None:
+    store.add_task(task("gone", "t", phase, dispatch=1))
+    before = superseding.of_type("t")
+    entry = store.drop_task("gone")
+    assert entry is not None
+    superseding.deleted(entry)
+    assert superseding.of_type("t") == before
+    assert [(n.uid, n.attempt, n.dispatch) for n in before] == [("gone", *number)]
+    assert around.spawned == []  # those that are there know
+
+
 async def test_of_many_the_newest_are_told_of(
     superseding: Superseding, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
