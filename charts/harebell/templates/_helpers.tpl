@@ -171,7 +171,8 @@ livenessProbe:
 {{- /* Bytes of a quantity such as 512Mi. A number would be read from 5e+09. */}}
 {{- define "harebell.bytes" -}}
 {{- if not (kindIs "string" .) }}{{ int64 . }}{{ else }}
-{{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776
+      "Pi" 1125899906842624 }}
 {{- $unit := regexFind "[A-Za-z]+$" . }}
 {{- if and $unit (not (hasKey $units $unit)) }}{{ fail (printf "unknown unit in quantity %q" .) }}{{ end }}
 {{- mulf (regexFind "^[0-9.]+" . | float64) (default 1 (get $units $unit)) | int64 }}
