@@ -125,6 +125,24 @@ def test_images() -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "image"),
+    [
+        ({"repository": "my/agent", "tag": "3"}, "r.example.org/my/agent:3"),
+        ({"repository": "my/agent"}, "r.example.org/my/agent:7"),
+        ({"tag": "3"}, "r.example.org/harebell/agent:3"),
+        ({"tag": "3", "digest": f"sha256:{'f' * 64}"}, f"r.example.org/harebell/agent@sha256:{'f' * 64}"),
+        ({"registry": "mirror.example.org"}, f"mirror.example.org/harebell/agent@{DIGEST}"),
+    ],
+)
+def test_the_digest_of_the_default_image_is_not_taken_for_another(own: dict[str, str], image: str) -> None:
+    usual = {"registry": "r.example.org", "tag": "7", "digest": DIGEST}
+    values = {"agentDefaults": {"image": usual}, "agents": {"mine": {"image": own}}}
+    found = {name: c["image"] for name, c in containers(render(values))}
+    assert found["bell-harebell-agent-mine/agent"] == image
+    assert found["bell-harebell-agent-text/agent"] == f"r.example.org/harebell/agent@{DIGEST}"
+
+
+@pytest.mark.parametrize(
     "name", ["agentpools.yaml", "agents.yaml", "announcements.yaml", "buses.yaml", "tasks.yaml"]
 )
 def test_definitions_are_the_generated_ones(name: str) -> None:
