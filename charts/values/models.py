@@ -36,6 +36,7 @@ from .types import (
 )
 
 _PYTHON = r"[A-Za-z_][A-Za-z0-9_]*"
+_Share = Positive | Annotated[str, Field(pattern=r"^([1-9][0-9]?|100)%$")]
 _ApiPath = Annotated[str, Field(pattern=r"^/api/v1")]
 """Health and metrics stay inside."""
 
@@ -130,7 +131,7 @@ class AgentDefaults(Placement):
     existing_amqp_secret: NameOrEmpty
     existing_amqp_cert_secret: NameOrEmpty
     replicas: Whole
-    max_unavailable: Positive | Annotated[str, Field(pattern=r"^([1-9][0-9]?|100)%$")]
+    max_unavailable: _Share
     concurrency: Positive
     module: Annotated[str, Field(pattern=rf"^$|^{_PYTHON}(\.{_PYTHON})*(:{_PYTHON})?$")]
     command_allow: Commands
@@ -143,6 +144,8 @@ class Pool(AgentDefaults):
     """One pool of agents."""
 
     type: AgentType
+    # Of what has a default in values.yaml Helm takes a null away before this looks at it; a pool has none.
+    max_unavailable: _Share | None  # type: ignore[assignment]
 
 
 class HistoryPolicy(Section):

@@ -50,6 +50,8 @@ def test_a_budget_that_nothing_satisfies_is_refused(refused: Any) -> None:
 @pytest.mark.parametrize("own", [{"replicas": 0}, {"maxUnavailable": None}])
 def test_no_budget_without_pods_or_without_limit(own: dict[str, Any]) -> None:
     assert f"{AGENTS}text" not in budgets({"agentDefaults": own})
+    found = budgets({"agents": {"text": own}})
+    assert (f"{AGENTS}text" in found, f"{AGENTS}infra" in found) == (False, True)
 
 
 def test_pods_that_do_not_work_hold_up_no_drain() -> None:
