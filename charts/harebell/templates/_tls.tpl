@@ -78,20 +78,20 @@ projected:
   defaultMode: 0440
   sources:
     - secret:
-        name: {{ include "harebell.amqpSecret" . }}
+        name: {{ include "harebell.amqpSecret" . | quote }}
         items:
           - {key: url, path: url}
           {{- if eq (include "harebell.amqpCA" .root) "external" }}
-          - {key: {{ .root.Values.rabbitmq.external.caKey }}, path: ca.crt}
+          - {key: {{ .root.Values.rabbitmq.external.caKey | quote }}, path: ca.crt}
           {{- end }}
     {{- if eq (include "harebell.amqpCA" .root) "embedded" }}
     - secret:
-        name: {{ include "harebell.rabbitmqTlsSecret" .root }}
+        name: {{ include "harebell.rabbitmqTlsSecret" .root | quote }}
         items: [{key: ca.crt, path: ca.crt}]
     {{- end }}
     {{- with include "harebell.amqpCertificateSecret" . }}
     - secret:
-        name: {{ . }}
+        name: {{ . | quote }}
         items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
     {{- end }}
 {{- end }}
