@@ -6,6 +6,7 @@ it runs in the Pod. What the operator decides is the same, and nothing has to be
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,27 @@ def test_why_no_pod_can_be_made_is_said_and_it_is_tried_again(start: Processes, 
     assert {"Created", "FailedCreate"} <= reasons
     kubectl("delete", "quota", "few")
     until("the second Pod", lambda: len(pods(kubectl)) == 2, 90)
+
+
+def test_a_template_that_is_none_of_a_pod_is_told_and_can_be_mended(
+    start: Processes, kubectl: Kubectl
+) -> None:
+    def told(place: str) -> bool:
+        found = condition(kubectl, "ReplicaFailure")
+        return found["reason"] == "FailedCreate" and f".containers.0.{place}: " in found["message"]
+
+    def have_env(env: object) -> None:
+        change = [{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": env}]
+        kubectl("patch", "agentpool", "crew", "--type=json", "-p", json.dumps(change))
+
+    start.operator()
+    kubectl.apply(pool(0))
+    for env, place in ((["A=b"], "env.0"), ({"A": "b"}, "env"), ([{"name": "P", "value": 1}], "env.0.value")):
+        have_env(env)
+        scale(kubectl, 1)
+        until(f"{place} to be named", partial(told, place))
+    have_env([{"name": "A", "value": "b"}])
+    until("a Pod", lambda: len(pods(kubectl)) == 1)
 
 
 def test_a_template_that_does_not_work_is_told_and_stops_at_one_pod(
