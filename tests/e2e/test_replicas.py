@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from threading import Event
 from typing import Any
 
 import pytest
 from tests.cluster.api import Cluster
-from tests.support.kubectl import helm
+from tests.support.kubectl import CommandFailed, helm
 from tests.support.release import Release
 from tests.support.servers import CHART
 from tests.support.waiting import until
@@ -33,11 +33,6 @@ def leasing(pod: dict[str, Any]) -> bool:
     return any(variable["name"] == "HAREBELL_LEASE" for variable in operator["env"])
 
 
-def running(pod: dict[str, Any]) -> bool:
-    containers = pod["status"].get("containerStatuses", [])
-    return any(c["name"] == "operator" and "running" in c["state"] for c in containers)
-
-
 def operators(release: Release) -> list[dict[str, Any]]:
     of = f"app.kubernetes.io/instance={release.name},app.kubernetes.io/component=operator"
     return release.kubectl.items("pods", "-l", of)
@@ -47,43 +42,34 @@ def names(release: Release) -> set[str]:
     return {pod["metadata"]["name"] for pod in operators(release)}
 
 
-def those_that_run(release: Release, until_done: "Future[Any]") -> list[tuple[int, int]]:
-    """How many operators run with a Lease and without, at each look."""
-    seen: list[tuple[int, int]] = []
-
-    def over() -> bool:
-        found = Counter(leasing(pod) for pod in operators(release) if running(pod))
-        seen.append((found[True], found[False]))
-        return until_done.done()
-
-    until("the upgrade to be over", over, 200, interval=0.1)
-    return seen
-
-
 @pytest.fixture(scope="module")
-def ways(cluster: Cluster, release: Release) -> Iterator[list[tuple[int, int]]]:
-    """Have two replicas; yields what ran on the way there."""
-    with ThreadPoolExecutor(1) as beside:
-        upgrading = beside.submit(upgrade, cluster, release, 2)
-        seen = those_that_run(release, upgrading)
-        upgrading.result()
-    yield seen
+def several(cluster: Cluster, release: Release) -> Iterator[None]:
+    """Have two replicas, by the way that the chart's README gives; afterwards there is one again."""
+    # A Deployment makes more Pods of the old template before any of the new one.
+    with pytest.raises(CommandFailed, match="works without a Lease"):
+        upgrade(cluster, release, 2)
+    (only,) = operators(release)
+    assert not leasing(only)
+    deployment = f"deployment/{release.name}-harebell-operator"
+    release.kubectl("delete", deployment, "--cascade=foreground")
+    assert not operators(release)
+    upgrade(cluster, release, 2)
+    yield
     # Refused where the strategy of two is not taken away whole.
     upgrade(cluster, release, 1)
-    (one,) = (pod for pod in operators(release) if "deletionTimestamp" not in pod["metadata"])
-    assert not leasing(one)
+    assert [leasing(p) for p in operators(release) if "deletionTimestamp" not in p["metadata"]] == [False]
 
 
-def test_no_operator_works_without_the_lease_beside_another(ways: list[tuple[int, int]]) -> None:
-    assert (0, 1) in ways, "the only operator was not seen"
-    assert not [each for each in ways if each[1] and sum(each) > 1]
+@pytest.mark.usefixtures("several")
+def test_every_one_of_several_asks_for_the_lease(release: Release) -> None:
+    found = operators(release)
+    assert [leasing(pod) for pod in found] == [True, True]
+    lease = release.kubectl.get("lease", f"{release.name}-harebell-operator")
+    assert lease["spec"]["holderIdentity"] in names(release)
 
 
-def test_no_request_is_refused_while_pods_are_replaced(
-    cluster: Cluster, release: Release, ways: list[tuple[int, int]]
-) -> None:
-    # The first upgrade replaced all at once, because of the operator without a Lease.
-    upgrade(cluster, release, 2)
+@pytest.mark.usefixtures("several")
+def test_no_request_is_refused_while_pods_are_replaced(release: Release) -> None:
     before = names(release)
     answers: Counter[str] = Counter()
     over = Event()
