@@ -147,7 +147,7 @@ def message_document(row: Any) -> bytes:
     document = {
         "id": f"{row['epoch']}-{row['stream_offset']}",
         "time": _rfc3339(row["time"]),
-        "sentAt": _rfc3339(row["sent_at"]) if row["sent_at"] is not None else None,
+        "sentAt": _sent_at(row["sent_at"]),
         "kind": row["kind"],
         "exchange": row["exchange"],
         "attempt": row["attempt"],
@@ -190,5 +190,11 @@ def _listed(values: frozenset[str] | None) -> list[str] | None:
     return sorted(values) if values is not None else None
 
 
+def _sent_at(said: datetime | None) -> str | None:
+    """Return a time that a sender said. One without a zone is how asyncpg reads an infinity: it is none."""
+    return _rfc3339(said) if said is not None and said.tzinfo is not None else None
+
+
 def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not by strftime, which writes the year 1 with one digit.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

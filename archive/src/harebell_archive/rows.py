@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from harebell_bus.history import HISTORY_INTAKE
@@ -28,6 +28,10 @@ LONGEST_TEXT: Final = 1024
 OLDEST: Final = timedelta(days=30)
 NEWEST: Final = timedelta(days=1)
 """How far the broker's clock may be from ours. The stream keeps seven days."""
+
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+"""asyncpg writes these two as the infinities, which are no times."""
 
 _UNSTORABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 """Escapes that JSON may hold and ``jsonb`` may not (PostgreSQL documentation, "JSON Types")."""
@@ -182,14 +186,18 @@ def _integer(value: object) -> int | None:
 
 
 def _time(value: object) -> datetime | None:
-    """Return a time of the envelope; one without a zone is none."""
+    """Return a time of the envelope, in UTC; one without a zone is none."""
     if not isinstance(value, str):
         return None
     try:
         time = datetime.fromisoformat(value)
-    except ValueError:
+        if time.tzinfo is None:
+            return None
+        # Here, for the first and the last hours of some zones lie outside the years that there are in UTC.
+        time = time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return time if time.tzinfo is not None else None
+    return time if _FIRST < time < _LAST else None
 
 
 def _headers(headers: Mapping[str, Any]) -> str:

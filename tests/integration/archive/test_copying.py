@@ -101,6 +101,52 @@ async def test_what_postgresql_refuses_is_kept_as_it_came(
     assert "harebell_archive_refused_bodies_total 1.0" in archivers.get("/metrics")
 
 
+async def test_whatever_is_said_of_numbers_text_and_times_more_is_archived(
+    publisher: Publisher, archivers: Archivers, database: Archive
+) -> None:
+    as_json = [
+        # Times that exist in their zones, and not in UTC.
+        b'{"kind": "Progressed", "at": "0001-01-01T00:00:00+01:00"}',
+        b'{"kind": "Progressed", "publishedAt": "9999-12-31T23:59:59-01:00"}',
+        # And those that the driver takes for the infinities.
+        b'{"at": "0001-01-01T00:00:00+00:00", "publishedAt": "9999-12-31T23:59:59.999999+00:00"}',
+        b'{"at": "0001-01-01T00:00:00.000001Z"}',
+        b'{"attempt": 2147483647}',
+        b'{"attempt": 2147483648}',
+        b'{"attempt": -9223372036854775809}',
+        b'{"attempt": 1e400}',
+        b'{"attempt": 1' + b"0" * 4000 + b"}",
+        b'{"kind": "' + b"k" * 100_000 + b'", "reason": "' + "\u00e4".encode() * 50_000 + b'"}',
+    ]
+    as_they_came = [
+        b'{"attempt": 1' + b"0" * 5000 + b"}",
+        b'{"at": "\\u0000", "kind": "\\u0000", "reason": "a\\u0000b", "task": {"uid": "\\u0000"}}',
+        b'{"at": "2026-01-01\\ud800", "kind": "\\udfff", "agent": {"id": "\\ud800x"}, "code": "\\ud800"}',
+        b'{"\\u0000": 1}',
+        b'{"kind": "a\x00b"}',
+        b'{"kind": "\xed\xa0\x80"}',
+    ]
+    headers: dict[str, str | int] = {
+        "harebell-reason": "\0",
+        "harebell-attempt": 2**62,
+        "harebell-task-name": "\ufffe" * 200,
+    }
+    bodies = [*as_json, *as_they_came]
+    for number, body in enumerate(bodies):
+        await publisher.publish(
+            REPLIES_EXCHANGE, body, message_id=f"{number}", correlation_id="a\0b", headers=headers
+        )
+    await publish_reply(publisher, 1)
+    archivers.start()
+    await database.reaches(len(bodies) + 1)
+    rows = await database.rows("SELECT * FROM harebell.messages ORDER BY stream_offset")
+    assert [r["message_id"] for r in rows] == [*map(str, range(len(bodies))), "uid-1.p"]
+    assert [r["raw"] for r in rows] == [*[None] * len(as_json), *as_they_came, None]
+    assert [r["attempt"] for r in rows[:8]] == [*[None] * 4, 2147483647, *[None] * 3]
+    assert [r["sent_at"] for r in rows[:4]] == [*[None] * 3, datetime(1, 1, 1, microsecond=1, tzinfo=UTC)]
+    assert rows[-1]["sent_at"] is not None
+
+
 async def test_old_days_go_and_coming_ones_are_ready(
     publisher: Publisher, archivers: Archivers, database: Archive
 ) -> None:

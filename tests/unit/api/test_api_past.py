@@ -136,21 +136,23 @@ def test_what_a_client_of_some_types_sees(
     assert _kind(client.get(PATH)) == _kind(client.get(f"{PATH}/t")) == (403, "scope-needed")
 
 
+ROW: dict[str, Any] = {
+    "epoch": 1,
+    "stream_offset": 17,
+    "time": T0,
+    "sent_at": None,
+    "kind": "Started",
+    "exchange": "harebell.replies",
+    "attempt": 1,
+    "agent_id": "a",
+    "reason": None,
+    "body": None,
+}
+
+
 @pytest.mark.parametrize("body", ['{"kind":"Started"}', None, "[" * 5000 + "]" * 5000])
 def test_message_documents_are_as_described(body: str | None) -> None:
-    row = {
-        "epoch": 1,
-        "stream_offset": 17,
-        "time": T0,
-        "sent_at": None,
-        "kind": "Started",
-        "exchange": "harebell.replies",
-        "attempt": 1,
-        "agent_id": "a",
-        "reason": None,
-        "body": body,
-    }
-    text = message_document(row)
+    text = message_document({**ROW, "body": body})
     if body is None or len(body) < 100:
         MessageDocument.model_validate_json(text)
         shown = json.loads(text)
@@ -158,6 +160,22 @@ def test_message_documents_are_as_described(body: str | None) -> None:
         assert (shown["id"], shown["time"]) == ("1-17", "2026-01-01T00:00:00.000500Z")
     else:  # deeper than anything here could read: it is passed on as it is
         assert text.endswith(b'"content":' + body.encode() + b"}")
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "shown"),
+    [
+        (datetime(1, 1, 1, 0, 0, 1, tzinfo=UTC), "0001-01-01T00:00:01.000000Z"),
+        (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "9999-12-31T23:59:59.000000Z"),
+        # The infinities, as the driver reads them.
+        (datetime.min, None),
+        (datetime.max, None),
+    ],
+)
+def test_whatever_time_a_sender_says_is_shown_or_none(sent_at: datetime, shown: str | None) -> None:
+    text = message_document({**ROW, "sent_at": sent_at})
+    MessageDocument.model_validate_json(text)
+    assert json.loads(text)["sentAt"] == shown
 
 
 def test_a_selector_as_the_query_takes_it() -> None:

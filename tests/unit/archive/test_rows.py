@@ -1,7 +1,7 @@
 """What a message becomes, whatever is in it."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -110,6 +110,30 @@ def test_what_is_not_of_its_type_is_left_to_the_body(said: dict[str, Any]) -> No
     assert json.loads(found.body or "") == said
 
 
+@pytest.mark.parametrize(
+    "at",
+    [
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
+        # The driver takes them for the infinities.
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.999999Z",
+        "2026-01-01\ud800",
+    ],
+)
+@pytest.mark.parametrize("name", ["at", "publishedAt"])
+def test_a_time_that_postgresql_cannot_hold_is_left_to_the_body(at: str, name: str) -> None:
+    body = json.dumps({name: at}).encode()
+    assert row(arrival(body), 1).sent_at is None
+
+
+def test_all_other_times_are_kept_in_utc() -> None:
+    for at in ("0001-01-01T00:00:00.000001Z", "9999-12-31T23:59:59.999998Z", "2026-01-01T00:30:00+01:00"):
+        found = row(arrival(json.dumps({"at": at}).encode()), 1).sent_at
+        assert found is not None
+        assert (found, found.utcoffset()) == (datetime.fromisoformat(at), timedelta())
+
+
 def test_headers_of_the_broker_are_not_the_senders() -> None:
     found = row(arrival(headers={"agent-type": "text", "x-stream-offset": 7, "when": NOW, "raw": b"x"}), 1)
     assert json.loads(found.headers) == {"agent-type": "text", "when": str(NOW), "raw": "b'x'"}
@@ -121,11 +145,20 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
+ZONES = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
+TIMES = st.datetimes(timezones=ZONES) | st.sampled_from((datetime.min, datetime.max)).flatmap(
+    lambda edge: ZONES.map(lambda zone: edge.replace(tzinfo=zone))
+)
 NAMES = ("kind", "attempt", "task", "agent", "at", "publishedAt", "reason", "code", "agentType")
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.binary() | st.dictionaries(st.sampled_from(NAMES), JSON).map(lambda d: json.dumps(d).encode()))
+@given(
+    st.binary()
+    | st.dictionaries(st.sampled_from(NAMES), JSON | TIMES.map(datetime.isoformat)).map(
+        lambda said: json.dumps(said).encode()
+    )
+)
 def test_any_body_makes_a_row_that_can_be_stored(body: bytes) -> None:
     found = row(arrival(body), 1)
     assert (found.body is None) != (found.raw is None)
@@ -133,6 +166,8 @@ def test_any_body_makes_a_row_that_can_be_stored(body: bytes) -> None:
         if isinstance(value, str):
             assert "\0" not in value
             value.encode()
+    assert found.attempt is None or 0 < found.attempt < 2**31
+    assert found.sent_at is None or found.sent_at.utcoffset() == timedelta()
     for key in (found.correlation_id, found.kind, found.task_name, found.agent_id):
         assert key is None or 0 < len(key.encode()) <= LONGEST_KEY
 
