@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
 import asyncpg
 from pydantic_core import to_json
 
-from .history import RECORDS, Deletion, Message, deletion, document, parsed
+from .history import DEAD_LETTERS, RECORDS, WORK, Deletion, Message, deletion, document, parsed
 from .problems import ProblemError, ProblemType
 
 logger = logging.getLogger(__name__)
@@ -20,17 +21,44 @@ ANSWER_SECONDS = 5.0
 RETRY_SECONDS = "10"
 _LONGEST = 1000
 """Messages of one Task that are looked at; its attempts are 101 at most."""
+MAX_BYTES = 8 * 2**20
+"""What these may have together: more than 101 results of 64 KiB, but an agent may send larger ones."""
 
-_COLUMNS = "task_uid, task_namespace, task_name, time, exchange, kind, body, raw"
+_COLUMNS = "task_uid, task_namespace, task_name, time, exchange, kind"
 _BY_NAME = f"""
-SELECT {_COLUMNS} FROM harebell.task_history
+SELECT {_COLUMNS}, body, raw FROM harebell.task_history
 WHERE kind = 'Removed' AND exchange = '{RECORDS}' AND task_namespace = $1 AND task_name = $2
 ORDER BY time DESC LIMIT 1
 """  # noqa: S608 - no part of it comes from outside
 _BY_UID = f"""
-SELECT {_COLUMNS} FROM harebell.task_history
-WHERE task_namespace = $1 AND task_uid = $2
-ORDER BY time DESC LIMIT {_LONGEST}
+SELECT {_COLUMNS}, body, raw FROM harebell.task_history
+WHERE kind = 'Removed' AND exchange = '{RECORDS}' AND task_namespace = $1 AND task_uid = $2
+ORDER BY time DESC LIMIT 1
+"""  # noqa: S608
+# The last work, and what was said of it, newest first. Of a dead letter it matters only that there is one.
+_WITHOUT_RECORD = f"""
+WITH work AS (
+    SELECT {_COLUMNS}, body - '{{payload,inputs,checkpoint}}'::text[] AS body, raw
+    FROM harebell.task_history
+    WHERE kind = 'Work' AND exchange = '{WORK}' AND task_namespace = $1 AND task_uid = $2
+    ORDER BY time DESC LIMIT 1
+), newest AS (
+    SELECT
+        {_COLUMNS},
+        CASE WHEN kind = 'Work' THEN '{{}}' WHEN jsonb_typeof(body) = 'object' THEN body END AS body,
+        CASE WHEN kind <> 'Work' THEN raw END AS raw
+    FROM harebell.task_history
+    WHERE kind <> 'Removed' AND (kind <> 'Work' OR exchange = '{DEAD_LETTERS}')
+        AND task_namespace = $1 AND task_uid = $2
+    ORDER BY time DESC LIMIT {_LONGEST}
+), said AS (
+    SELECT *, sum(octet_length(coalesce(body::text, '')) + coalesce(octet_length(raw), 0))
+        OVER (ORDER BY time DESC ROWS UNBOUNDED PRECEDING) AS bytes
+    FROM newest
+)
+SELECT {_COLUMNS}, body, raw FROM work
+UNION ALL
+SELECT {_COLUMNS}, body, raw FROM said WHERE bytes <= {MAX_BYTES} AND EXISTS (SELECT FROM work)
 """  # noqa: S608
 
 MAX_DELETIONS = 2000
@@ -79,7 +107,11 @@ class PostgreSQL:
     async def find(self, namespace: str, task_id: str, *, is_uid: bool) -> bytes | None:
         """See :class:`Archive`."""
         failure = "no such Task is in the cluster, and the archive cannot be read now"
-        rows = await self.rows(failure, _BY_UID if is_uid else _BY_NAME, namespace, task_id)
+        async with _in_time(failure):
+            # First of all its record: where there is one it says everything.
+            rows = await self._fetch(_BY_UID if is_uid else _BY_NAME, namespace, task_id)
+            if not rows and is_uid:
+                rows = await self._fetch(_WITHOUT_RECORD, namespace, task_id)
         messages = [m for row in rows if (m := _message(row)) is not None]
         found = document(messages)
         return to_json(found) if found is not None else None
@@ -94,14 +126,8 @@ class PostgreSQL:
 
     async def rows(self, failure: str, query: str, *arguments: object) -> list[Any]:
         """Return what a query finds. :raises ProblemError: it cannot be had in time; ``failure`` says so."""
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._fetch(query, *arguments)
-        except _FAILURES as error:
-            logger.warning("the archive cannot be read: %s: %s", type(error).__name__, error)
-            raise ProblemError(
-                ProblemType.UNAVAILABLE, failure, headers={"Retry-After": RETRY_SECONDS}
-            ) from error
+        async with _in_time(failure):
+            return await self._fetch(query, *arguments)
 
     async def _fetch(self, query: str, *arguments: object) -> list[Any]:
         if self._pool is None:
@@ -129,6 +155,19 @@ class PostgreSQL:
         """End all connections at once."""
         if self._pool is not None:
             self._pool.terminate()
+
+
+@asynccontextmanager
+async def _in_time(failure: str) -> AsyncIterator[None]:
+    """Give up after :data:`ANSWER_SECONDS`. :raises ProblemError: that, or it failed; ``failure`` says so."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
+    except _FAILURES as error:
+        logger.warning("the archive cannot be read: %s: %s", type(error).__name__, error)
+        raise ProblemError(
+            ProblemType.UNAVAILABLE, failure, headers={"Retry-After": RETRY_SECONDS}
+        ) from error
 
 
 def _message(row: Any) -> Message | None:

@@ -13,6 +13,9 @@ from .shallow import read_json
 ARCHIVE = "archive"
 RECORDS = "harebell.records"
 """The exchange of the operator's records. Nobody else may publish there, so nothing from elsewhere is one."""
+WORK = "harebell.work"
+"""The exchange of the operator's work, where nobody else may publish either."""
+DEAD_LETTERS = "harebell.dead-letters"
 UNKNOWN = "Unknown"
 """The phase where the archive lacks the record of the deletion, and what there is does not tell the end."""
 
@@ -39,7 +42,25 @@ class Message:
     @property
     def attempt(self) -> int:
         """Its attempt; 0: none."""
-        return int(self.body.get("attempt") or 0)
+        attempt = self.body.get("attempt")
+        return attempt if isinstance(attempt, int) and not isinstance(attempt, bool) and attempt > 0 else 0
+
+    @property
+    def agent(self) -> str | None:
+        """The name of the agent that sent it; None: it does not say."""
+        agent = self.body.get("agent")
+        name = agent.get("id") if isinstance(agent, dict) else None
+        return name if isinstance(name, str) else None
+
+    @property
+    def readable(self) -> bool:
+        """Whether it is a reply as it has to be: what is not has never counted."""
+        needed = ("code", "message") if self.kind == "Failed" else ()
+        return (
+            self.attempt > 0
+            and self.agent is not None
+            and all(isinstance(self.body.get(name), str) for name in ("at", *needed))
+        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +90,7 @@ def document(messages: Sequence[Message]) -> dict[str, Any] | None:
     removed = [m for m in newest if m.kind == "Removed" and m.exchange == RECORDS]
     if removed:
         return of_record(removed[-1])
-    works = [m for m in newest if m.kind == "Work"]
+    works = [m for m in newest if m.kind == "Work" and m.exchange == WORK]
     return _of_messages(works[-1], newest) if works else None
 
 
@@ -84,15 +105,18 @@ def _of_messages(work: Message, messages: Iterable[Message]) -> dict[str, Any]:
     answers: dict[int, Message] = {}
     buried = False
     for message in messages:
-        buried = buried or message.exchange == "harebell.dead-letters"
-        agent = (message.body.get("agent") or {}).get("id")
-        if message.kind == "Started":
-            begun = {"attempt": message.attempt, "agentName": agent, "startedAt": message.body["at"]}
+        if message.exchange == DEAD_LETTERS:
+            # A reply that is there is one that the operator could not read.
+            buried = buried or message.kind == "Work"
+        elif not message.readable:
+            continue
+        elif message.kind == "Started":
+            begun = {"attempt": message.attempt, "agentName": message.agent, "startedAt": message.body["at"]}
             attempts.setdefault(message.attempt, begun)
         elif (outcome := _OUTCOMES.get(message.kind)) and message.attempt in attempts:
             # Whoever began it first had it; what others say of it never counted.
             record = attempts[message.attempt]
-            if record["agentName"] == agent and "outcome" not in record:
+            if record["agentName"] == message.agent and "outcome" not in record:
                 record |= {"outcome": outcome.value, "completedAt": message.body["at"]}
                 answers[message.attempt] = message
     status: dict[str, Any] = {

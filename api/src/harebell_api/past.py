@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from pydantic_core import to_json
 
 from .archive import PostgreSQL
-from .history import Message, of_record
+from .history import RECORDS, WORK, Message, of_record
 from .selector import Selector
 from .shallow import read_json
 
@@ -27,11 +27,13 @@ WHERE task_namespace = $1 AND task_uid = $2
     AND ($3::timestamptz IS NULL OR (time, epoch, stream_offset) > ($3::timestamptz, $4::int, $5::bigint))
 ORDER BY time, epoch, stream_offset LIMIT $6
 """  # noqa: S608 - no part of it comes from outside
-_AGENT_TYPE = """
+# The operator's messages alone: what agents call work is none, and the type decides who may read them all.
+_AGENT_TYPE = f"""
 SELECT agent_type FROM harebell.task_messages
-WHERE task_namespace = $1 AND task_uid = $2 AND agent_type IS NOT NULL AND kind IN ('Work', 'Removed')
+WHERE task_namespace = $1 AND task_uid = $2 AND agent_type IS NOT NULL
+    AND (kind, exchange) IN (('Work', '{WORK}'), ('Removed', '{RECORDS}'))
 LIMIT 1
-"""
+"""  # noqa: S608
 _UID_BY_NAME = """
 SELECT task_uid FROM harebell.task_messages
 WHERE kind = 'Removed' AND task_namespace = $1 AND task_name = $2

@@ -18,7 +18,7 @@ from harebell_api.selector import parse_selector
 pytestmark = pytest.mark.timeout(180, func_only=True)  # bringing up a cluster takes longer
 
 T0 = datetime.now(UTC).replace(hour=0, minute=0, second=1, microsecond=0)
-RECORDS, REPLIES = "harebell.records", "harebell.replies"
+RECORDS, REPLIES, WORK = "harebell.records", "harebell.replies", "harebell.work"
 INSERT = """
 INSERT INTO harebell.messages (
     epoch, stream_offset, time, exchange, routing_key, correlation_id, kind, task_namespace, task_name,
@@ -39,12 +39,27 @@ def removed(phase: str | None, labels: dict[str, str], **spec: Any) -> dict[str,
     }
 
 
+def work(**more: Any) -> dict[str, Any]:
+    return {
+        "kind": "Work",
+        "attempt": 1,
+        "agentType": "text",
+        "action": "a",
+        "inputs": {"x": "secret"},
+        **more,
+    }
+
+
+def reply(**more: Any) -> dict[str, Any]:
+    return {"attempt": 1, "agent": {"id": "anna"}, "at": "2026-01-01T00:00:00Z", **more}
+
+
 ROWS: list[tuple[Any, ...]] = [
     # offset, seconds, exchange, uid, kind, name, type, body
     (
         1,
         0,
-        "harebell.work",
+        WORK,
         "u1",
         "Work",
         "one",
@@ -63,6 +78,27 @@ ROWS: list[tuple[Any, ...]] = [
     (10, 20, RECORDS, "u4", "Removed", "one", "text", removed("Cancelled", {"team": ""})),
     (11, 21, REPLIES, "u5", "Removed", "forged", "text", removed("Succeeded", {})),
     (12, 22, RECORDS, "u6", "Removed", "torn", "text", None),
+    # Of one whose deletion was not recorded. What agents call work is none.
+    (
+        13,
+        30,
+        REPLIES,
+        "u7",
+        "Work",
+        "seven",
+        "forged",
+        {"action": "forged", "agentType": "forged", "attempt": 9},
+    ),
+    (14, 31, WORK, "u7", "Work", "seven", "text", work(payload="secret", checkpoint="secret")),
+    (15, 32, REPLIES, "u7", "Started", "seven", None, reply()),
+    (16, 33, REPLIES, "u7", "Started", "seven", None, 5),
+    (17, 34, REPLIES, "u7", "Started", "seven", None, {"attempt": [], "agent": "x"}),
+    (18, 35, REPLIES, "u7", "Succeeded", "seven", None, reply(result="\u00e4")),
+    (19, 36, "harebell.dead-letters", "u7", "Succeeded", "seven", None, "unread"),
+    (20, 37, REPLIES, "u8", "Work", "eight", "forged", {"action": "forged", "agentType": "forged"}),
+    (21, 38, WORK, "u9", "Work", "nine", "text", work()),
+    (22, 39, REPLIES, "u9", "Started", "nine", None, reply()),
+    (23, 40, "harebell.dead-letters", "u9", "Work", "nine", "text", None),
 ]
 
 
@@ -160,6 +196,72 @@ async def test_what_a_name_and_a_type_lead_to(past: ArchivedPast) -> None:
     assert await past.uid_of("other", "one") is None
     assert await past.agent_type_of("ns", "u2") == "infra"
     assert await past.agent_type_of("ns", "unknown") is None
+    assert await past.agent_type_of("ns", "u7") == "text"
+    assert await past.agent_type_of("ns", "u8") is None
+
+
+async def found(past: ArchivedPast, task_id: str, *, is_uid: bool = True) -> dict[str, Any] | None:
+    document = await past._archive.find("ns", task_id, is_uid=is_uid)
+    return json.loads(document) if document is not None else None
+
+
+async def test_a_task_by_name_and_by_uid(past: ArchivedPast) -> None:
+    for task_id, is_uid in (("u1", True), ("u4", True), ("one", False)):
+        task = await found(past, task_id, is_uid=is_uid)
+        assert task is not None
+        assert (task["name"], task["phase"]) == ("one", "Succeeded" if task_id == "u1" else "Cancelled")
+    for nobody in ("u5", "u8", "unknown"):
+        assert await found(past, nobody) is None
+    assert await found(past, "seven", is_uid=False) is None
+
+
+async def test_a_task_of_whose_deletion_there_is_no_record(past: ArchivedPast) -> None:
+    task = await found(past, "u7")
+    assert task is not None
+    assert (task["phase"], task["result"], task["attempt"], task["action"]) == ("Succeeded", "\u00e4", 1, "a")
+    assert [a["agentName"] for a in task["attempts"]] == ["anna"]
+    buried = await found(past, "u9")
+    assert buried is not None
+    assert buried["phase"] == "DeadLettered"
+
+
+async def test_one_task_costs_a_bounded_amount_of_memory(past: ArchivedPast, archive_owner_url: str) -> None:
+    """Whatever was said of it, and however often."""
+    large = "x" * 300_000
+    said = [
+        *(("harebell.work", "Work", work(payload=large, attempt=n)) for n in range(1, 40)),
+        *(("harebell.replies", "Work", {"payload": large, "result": large}) for _ in range(40)),
+        *(("harebell.dead-letters", "Work", {"payload": large, "result": large}) for _ in range(40)),
+        *(("harebell.replies", "Succeeded", reply(result=large)) for _ in range(40)),
+        ("harebell.replies", "Started", reply(attempt=39)),
+        ("harebell.replies", "Succeeded", reply(attempt=39, result="y")),
+    ]
+    connection = await asyncpg.connect(archive_owner_url, timeout=20)
+    try:
+        for number, (exchange, kind, body) in enumerate(said, 100):
+            time = T0 + timedelta(seconds=number)
+            given = (exchange, "u10", kind, "ten", "text", json.dumps(body), None)
+            await connection.execute(INSERT, number, time, *given)
+        await connection.execute(
+            INSERT,
+            999,
+            T0 + timedelta(seconds=999),
+            REPLIES,
+            "u10",
+            "Failed",
+            "ten",
+            None,
+            None,
+            b"x" * 10_000,
+        )
+    finally:
+        await connection.close(timeout=5)
+    rows = await past._archive.rows("", archive._WITHOUT_RECORD, "ns", "u10")
+    fetched = sum(len(row["body"] or "") + len(row["raw"] or b"") for row in rows)
+    assert archive.MAX_BYTES - 2 * len(large) < fetched < archive.MAX_BYTES + 1000
+    task = await found(past, "u10")
+    assert task is not None
+    assert (task["phase"], task["attempt"], task["result"]) == ("Succeeded", 39, "y")
 
 
 async def test_one_that_takes_too_long_is_given_up(

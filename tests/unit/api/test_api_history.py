@@ -1,5 +1,6 @@
 """What the archive's messages tell of a Task."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -102,6 +103,49 @@ def test_without_it_what_agents_said_is_told(
     TaskDocument.model_validate(found)
     assert (found["phase"], found["attempt"], found["result"]) == (phase, attempt, result)
     assert (found["agentType"], found["action"], found["priority"]) == ("text", "echo", "high")
+
+
+WHOLE = {"attempt": 1, "at": "2026-01-01T00:00:01Z", "agent": {"id": ANNA}, "code": "c", "message": "m"}
+
+
+ODD: list[tuple[str, list[Any]]] = [
+    ("attempt", ["x", "1", [], {}, True, -1, 0, 1.5, None]),
+    ("agent", ["x", 5, [], None, {}, {"id": None}, {"id": ["x"]}]),
+    ("at", [None, 5, {}]),
+]
+
+
+@pytest.mark.parametrize("kind", ["Started", "Succeeded", "Failed"])
+@pytest.mark.parametrize("odd", [{}, *({name: value} for name, values in ODD for value in values)])
+def test_replies_that_nobody_can_read_never_counted(kind: str, odd: dict[str, Any]) -> None:
+    said = {**WHOLE, **odd} if odd else {}
+    forged = Message("uid", "ns", "t", T0 + timedelta(seconds=1), "harebell.replies", kind, said)
+    told = [work(), by(ANNA, 2, "Started"), by(ANNA, 3, "Succeeded", result=7)]
+    assert document([forged, *told]) == document(told)
+
+
+@pytest.mark.parametrize("odd", [{"code": None}, {"message": 5}])
+def test_a_failure_without_words_never_counted(odd: dict[str, Any]) -> None:
+    failed = by(ANNA, 2, "Failed", **{"code": "c", "message": "m", **odd})
+    found = document([work(), by(ANNA, 1, "Started"), failed])
+    assert found is not None
+    assert (found["phase"], found["error"]) == ("Unknown", None)
+
+
+def test_work_that_an_agent_made_up_is_none() -> None:
+    forged = [work(5, 7, exchange) for exchange in ("harebell.replies", "harebell.dead-letters")]
+    assert document(forged) is None
+    found = document([work(), forged[0]])
+    assert found is not None
+    assert found["attempt"] == 1
+
+
+def test_a_reply_among_the_dead_letters_buries_no_task() -> None:
+    """It is there because the operator could not read it."""
+    unread = by(ANNA, 2, "Succeeded", result=7)
+    found = document([work(), by(ANNA, 1, "Started"), replace(unread, exchange="harebell.dead-letters")])
+    assert found is not None
+    assert (found["phase"], found["result"]) == ("Unknown", None)
 
 
 def test_attempts_are_told_one_by_one() -> None:
