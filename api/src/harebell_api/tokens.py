@@ -28,10 +28,12 @@ from .problems import ProblemError, ProblemType
 KEPT_SECONDS = 8.0
 """How long an answer holds, and so how long one that was taken back may still do something."""
 KEPT_TOKENS = 1024
+"""Of those that are good, and as many of the others."""
 AT_ONCE = 8
-"""Tokens under review: whoever sends made-up ones keeps the API server no busier than that."""
+"""Tokens under review: whoever sends made-up ones keeps the API server no busier than that. As many more of
+those that were good when last looked at, which need not wait behind the others."""
 MOST_WAITING = 256
-"""Tokens that wait for their review, besides those of open WebSockets."""
+"""Reviews under way or waiting, beyond which no token is reviewed that was not good before."""
 _SHORTEST_PAUSE = 1.0
 LONGEST_TOKEN = 16 * 1024
 
@@ -74,9 +76,11 @@ class Tokens:
         self._reviewer, self._namespace, self._audience = reviewer, namespace, audience
         self._clock, self._sleep = clock, sleep
         self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
-        """By the token's hash, the one used longest ago first."""
+        """Of good tokens, by their hashes, the one used longest ago first."""
+        self._refusals: OrderedDict[bytes, _Answer] = OrderedDict()
+        """Of all others, apart, because anybody can make up so many that nothing else would be kept."""
         self._asking: dict[bytes, asyncio.Future[Access | None]] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = {known: asyncio.Semaphore(AT_ONCE) for known in (False, True)}
 
     def takes(self, presented: str) -> bool:
         """Whether it looks like a token."""
@@ -84,7 +88,9 @@ class Tokens:
 
     async def admit(self, presented: str) -> tuple[Access, Ended]:
         """Return whose token it is. :raises ProblemError: nobody's, or the API server does not say."""
-        if len(self._asking) >= MOST_WAITING:
+        digest = _digest(presented)
+        known = digest in self._answers or digest in self._asking or self._kept(digest) is not None
+        if not known and len(self._asking) >= MOST_WAITING:
             raise _unavailable("too many tokens are being reviewed")
         try:
             access = await self._access(presented)
@@ -120,9 +126,8 @@ class Tokens:
         :raises ApiServerError, ApiServerUnreachableError: that cannot be said now.
         """
         digest = _digest(token)
-        kept = self._answers.get(digest)
-        if kept is not None and self._clock() < kept.until:
-            self._answers.move_to_end(digest)
+        kept = self._kept(digest)
+        if kept is not None:
             return kept.access
         asking = self._asking.get(digest)
         if asking is None:
@@ -131,20 +136,34 @@ class Tokens:
             asking.add_done_callback(lambda done: self._asked(digest, done))
         return await asyncio.shield(asking)  # others may wait for the same answer
 
+    def _kept(self, digest: bytes) -> _Answer | None:
+        """Return what was found, if that still holds."""
+        for answers in (self._answers, self._refusals):
+            kept = answers.get(digest)
+            if kept is not None and self._clock() < kept.until:
+                answers.move_to_end(digest)
+                return kept
+        return None
+
+    def _keep(self, digest: bytes, answer: _Answer) -> None:
+        self._answers.pop(digest, None)
+        self._refusals.pop(digest, None)
+        answers = self._refusals if answer.access is None else self._answers
+        answers[digest] = answer
+        while len(answers) > KEPT_TOKENS:
+            answers.popitem(last=False)
+
     def _asked(self, digest: bytes, done: "asyncio.Future[Access | None]") -> None:
         del self._asking[digest]
         if not done.cancelled():
             done.exception()  # told to those who wait, if any still do
 
     async def _ask(self, digest: bytes, token: str) -> Access | None:
-        async with self._slots:
+        async with self._slots[digest in self._answers]:
             asked_at = self._clock()
             user = await self._user(token)
             access = None if user is None else Access(user["username"], await self._scopes(user))
-        self._answers[digest] = _Answer(access, asked_at + KEPT_SECONDS)
-        self._answers.move_to_end(digest)
-        while len(self._answers) > KEPT_TOKENS:
-            self._answers.popitem(last=False)
+        self._keep(digest, _Answer(access, asked_at + KEPT_SECONDS))
         return access
 
     async def _user(self, token: str) -> Object | None:

@@ -233,6 +233,58 @@ async def test_made_up_tokens_do_not_flood_the_api_server(monkeypatch: pytest.Mo
     assert kinds.count(ProblemType.UNAUTHENTICATED) == 20
 
 
+async def test_made_up_tokens_lock_out_nobody_whose_token_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MOST_WAITING", 20)
+    reviewer, time = FakeReviewer(), Time()
+    asking = vouching(reviewer, time)
+    await asking.admit(TOKEN)
+    reviewer.gate = asyncio.Event()
+    waiting = [asyncio.ensure_future(refusal(asking, f"x.{n}.z")) for n in range(30)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert (await asking.admit(TOKEN))[0].client == USER
+    assert await refusal(asking, "new.new.new") is ProblemType.UNAVAILABLE
+    # When it has to be reviewed again it is at once, while the others wait.
+    time.seconds += KEPT_SECONDS
+    again = asyncio.ensure_future(asking.admit(TOKEN))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [spec["token"] for spec in reviewer.specs if "token" in spec].count(TOKEN) == 2
+    reviewer.gate.set()
+    assert (await again)[0].client == USER
+    await asyncio.gather(*waiting)
+
+
+async def test_made_up_tokens_drive_no_good_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "KEPT_TOKENS", 5)
+    reviewer = FakeReviewer()
+    asking = vouching(reviewer)
+    await asking.admit(TOKEN)
+    for n in range(20):
+        assert await refusal(asking, f"x.{n}.z") is ProblemType.UNAUTHENTICATED
+    before = reviewer.token_reviews
+    assert await refusal(asking, "x.19.z") is ProblemType.UNAUTHENTICATED  # kept, too
+    await asking.admit(TOKEN)
+    assert reviewer.token_reviews == before
+    assert await refusal(asking, "x.1.z") is ProblemType.UNAUTHENTICATED
+    assert reviewer.token_reviews == before + 1  # no more than so many are
+
+
+async def test_a_token_is_as_it_was_found_last() -> None:
+    reviewer, time = FakeReviewer(), Time()
+    asking = vouching(reviewer, time)
+    for users in ({TOKEN: USER}, {}, {TOKEN: USER}, {}):
+        reviewer.users = dict(users)
+        for _ in range(2):
+            if users:
+                assert (await asking.admit(TOKEN))[0].client == USER
+            else:
+                assert await refusal(asking, TOKEN) is ProblemType.UNAUTHENTICATED
+        time.seconds += KEPT_SECONDS
+    assert reviewer.token_reviews == 4
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
