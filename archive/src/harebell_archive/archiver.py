@@ -51,6 +51,7 @@ class Archiver:
         self._link = link
         self._settings = database
         self._keep_days = keep_days
+        self._drops = retention.Drops(keep_days)
         self._state = state
         self._clock = clock
         self._report = report
@@ -196,14 +197,19 @@ class Archiver:
         return stand
 
     async def _partitions(self, database: Database) -> None:
-        """Have the partitions that are to be, and only those."""
-        today = self._clock().date()
+        """Have the partitions that are to be, and, as soon as nobody reads the others, only those."""
+        now = self._clock()
         existing = await database.partitions()
-        for day in retention.wanted(today):
+        for day in retention.wanted(now.date()):
             if day not in existing:
                 await database.make_partition(day)
-        for day in retention.expired(existing, today, self._keep_days):
-            if await database.drop_partition(day):
-                logger.info("dropped what is of %s, older than %d days", day, self._keep_days)
-            else:
-                logger.warning("what is of %s could not be dropped: the table is being read", day)
+        for day in self._drops.due(existing, now):
+            if not await database.drop_partition(day):
+                self._drops.refused(now)
+                logger.warning(
+                    "what is of %s could not be dropped, because the table is being read; again in %d min",
+                    day,
+                    retention.AGAIN.total_seconds() // 60,
+                )
+                break
+            logger.info("dropped what is of %s, older than %d days", day, self._keep_days)

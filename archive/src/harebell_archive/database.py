@@ -152,10 +152,12 @@ class Database:
             await self._connection.execute(QUERIES["make_partition"], day)
 
     async def drop_partition(self, day: date) -> bool:
-        """Drop the partition of a day and what is in it. False: somebody reads the table for so long."""
+        """Drop the partition of a day and what is in it. False: somebody reads the table just now."""
         with _translated():
             try:
-                await self._connection.execute(QUERIES["drop_partition"], day)
+                async with self._connection.transaction():
+                    await self._connection.execute(QUERIES["wait_little"])
+                    await self._connection.execute(QUERIES["drop_partition"], day)
             except asyncpg.LockNotAvailableError:
                 return False
         return True

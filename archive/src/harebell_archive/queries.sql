@@ -52,6 +52,9 @@ INSERT INTO harebell.archive_gaps (stream, epoch, first_offset, messages, reason
 -- name: make_partition
 SELECT harebell.make_partition($1)
 
+-- name: wait_little
+SET LOCAL lock_timeout = '300ms'
+
 -- name: drop_partition
 SELECT harebell.drop_partition($1)
 

@@ -1,9 +1,13 @@
 """What is published is in the archive: what, and what about it."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
+import pytest
 from tests.support.waiting import eventually
 
+from harebell_archive.archiver import TICK_SECONDS
 from harebell_bus.envelopes import AgentRef, Heartbeat, HeartbeatReason, Query, Welcome
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import (
@@ -172,3 +176,43 @@ async def test_old_days_go_and_coming_ones_are_ready(
     wanted = [f"{today + timedelta(days=n):%Y%m%d}" for n in (-2, 0, 1, 2)]
     assert await eventually("the old partition dropped", kept) == wanted
     assert await database.count() == 1
+
+
+@pytest.mark.timeout(180, func_only=True)
+async def test_while_old_days_are_being_read_the_rest_goes_on(
+    publisher: Publisher, archivers: Archivers, database: Archive
+) -> None:
+    """As by a backup, which holds its locks to its end."""
+    first = archivers.start(HAREBELL_RETENTION_DAYS="3")
+    await publish_reply(publisher, 1)
+    await database.reaches(1)
+    today = datetime.now(UTC).date()
+    old = [today - timedelta(days=n) for n in (9, 8)]
+    reading = await asyncpg.connect(database.url, timeout=20)
+    try:
+        async with reading.transaction():
+            await reading.execute("LOCK TABLE harebell.messages IN ACCESS SHARE MODE")
+            for day in old:
+                await database.rows("SELECT harebell.make_partition($1)", day)
+            clock, number, refused_at = asyncio.get_running_loop().time, 1, 0.0
+            # For longer than until the next look at the days.
+            while not refused_at or clock() < refused_at + TICK_SECONDS + 2:
+                number += 1
+                await publish_reply(publisher, number)
+                await database.reaches(number, 6)
+                if not refused_at and "could not be dropped" in first.log.read_text():
+                    refused_at = clock()
+        assert first.log.read_text().count("could not be dropped") == 1
+    finally:
+        await reading.close(timeout=5)
+    first.stop()
+    # Another one tries at once.
+    archivers.start(HAREBELL_RETENTION_DAYS="3")
+
+    async def gone() -> bool:
+        names = [f"harebell.messages_{day:%Y%m%d}" for day in old]
+        found = await database.rows("SELECT count(to_regclass(name)) FROM unnest($1::text[]) AS name", names)
+        return bool(found[0][0] == 0)
+
+    await eventually("the old days dropped", gone, 30)
+    assert await database.count() == number

@@ -1,21 +1,26 @@
 """Partitions, migrations, queries, settings and reports: what is decided before anything is done."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import cast
+from unittest.mock import AsyncMock
 
 import pytest
 
 from harebell_archive import settings as environment
-from harebell_archive.database import Stand
+from harebell_archive.archiver import Archiver
+from harebell_archive.database import Database, Stand
 from harebell_archive.errors import DatabaseUnavailableError
 from harebell_archive.migrate import Migration, Phase, load, pending
 from harebell_archive.position import Position
 from harebell_archive.queries import QUERIES, parse
 from harebell_archive.report import report
-from harebell_archive.retention import expired, wanted
+from harebell_archive.retention import AGAIN, MOST_AT_ONCE, Drops, expired, wanted
 from harebell_archive.settings import Settings, SettingsError
 from harebell_archive.state import State
 from harebell_bus.envelopes import AgentRef, ArchiverState
+from harebell_bus.link import Link
+from harebell_bus.settings import BrokerSettings
 
 TODAY = date(2026, 3, 1)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -34,6 +39,63 @@ def test_today_and_the_next_days_have_partitions() -> None:
 def test_a_partition_goes_when_all_of_it_is_too_old(keep: int, gone: list[date]) -> None:
     days = [date(2026, 2, 28), TODAY, date(2026, 2, 27), date(2026, 2, 1), date(2026, 3, 2)]
     assert expired(days, TODAY, keep) == tuple(gone)
+
+
+def test_many_days_go_a_few_at_a_time() -> None:
+    days = [TODAY - timedelta(days=n) for n in range(365)]
+    drops, oldest = Drops(keep_days=30), sorted(days)
+    assert drops.due(days, NOW) == tuple(oldest[:MOST_AT_ONCE])
+    assert drops.due(days[:40], NOW) == tuple(sorted(days[31:40]))
+
+
+@pytest.mark.parametrize(
+    ("later", "due"),
+    [
+        (timedelta(), False),
+        (timedelta(seconds=10), False),
+        (AGAIN - timedelta(seconds=1), False),
+        (AGAIN, True),
+        # A clock that was set back is no reason to wait for ever.
+        (timedelta(hours=-1), True),
+    ],
+)
+def test_after_a_refusal_nothing_goes_for_some_minutes(later: timedelta, due: bool) -> None:
+    drops = Drops(keep_days=30)
+    old = TODAY - timedelta(days=50)
+    drops.refused(NOW)
+    assert drops.due([old], NOW + later) == ((old,) if due else ())
+
+
+class FakeDatabase:
+    """Has one old day more than can be dropped, and refuses until told otherwise."""
+
+    def __init__(self) -> None:
+        self.days = [TODAY - timedelta(days=n) for n in (-2, -1, 0, 50, 51)]
+        self.asked: list[date] = []
+        self.read = True
+
+    async def partitions(self) -> list[date]:
+        return self.days
+
+    async def drop_partition(self, day: date) -> bool:
+        self.asked.append(day)
+        if not self.read:
+            self.days.remove(day)
+        return not self.read
+
+
+async def test_days_that_are_being_read_are_asked_for_once_and_go_later() -> None:
+    now = NOW
+    link = Link(BrokerSettings.from_environment(BROKER), "a")
+    given = environment.database_settings(DATABASE)
+    archiver = Archiver(link, given, 30, State(), lambda: now, AsyncMock())
+    database = FakeDatabase()
+    for _ in range(3):
+        await archiver._partitions(cast(Database, database))
+    assert database.asked == [TODAY - timedelta(days=51)]
+    now, database.read = now + AGAIN, False
+    await archiver._partitions(cast(Database, database))
+    assert len(database.days) == 3
 
 
 def migration(number: int, phase: Phase) -> Migration:
