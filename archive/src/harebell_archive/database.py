@@ -214,5 +214,8 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except asyncpg.OutOfMemoryError as error:
+        # So PostgreSQL calls it, too, when there is no room for a lock: every day of the archive needs some.
+        raise DatabaseUnavailableError(f"{error}; max_locks_per_transaction may be too low") from error
     except _FAILURES as error:
         raise DatabaseUnavailableError(f"{type(error).__name__}: {error}") from error

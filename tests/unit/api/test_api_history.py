@@ -3,11 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
+import asyncpg
 import pytest
 from starlette.testclient import TestClient
 
 from harebell_api.app import Dependencies, create_app
+from harebell_api.archive import PostgreSQL
 from harebell_api.history import Deletion, Message, document, parsed
 from harebell_api.models import TaskDocument
 from harebell_api.problems import ProblemError, ProblemType
@@ -233,3 +236,29 @@ def test_an_archive_that_is_away_matters_only_for_tasks_that_are_gone(
     answer = asking.get("/api/v1/status/gone")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (asyncpg.OutOfMemoryError("out of shared memory"), "max_locks_per_transaction"),
+        (asyncpg.ConnectionDoesNotExistError("gone"), "the archive cannot be read now"),
+        (TimeoutError(), "the archive cannot be read now"),
+    ],
+)
+async def test_an_archive_that_fails_is_unavailable_and_what_can_be_mended_is_said(
+    failure: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = PostgreSQL(lambda: "postgresql://nowhere")
+    monkeypatch.setattr(archive, "_fetch", AsyncMock(side_effect=failure))
+    questions = (
+        lambda: archive.find("ns", "t", is_uid=False),
+        lambda: archive.find("ns", "u", is_uid=True),
+        lambda: archive.removed_since("ns", T0),
+    )
+    for question in questions:
+        with pytest.raises(ProblemError) as failed:
+            await question()
+        assert failed.value.problem.type is ProblemType.UNAVAILABLE
+        assert told in failed.value.problem.detail
+        assert failed.value.problem.headers["Retry-After"] == "10"

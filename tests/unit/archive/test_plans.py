@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 from unittest.mock import AsyncMock
 
+import asyncpg
 import pytest
 
 from harebell_archive import settings as environment
@@ -96,6 +97,13 @@ async def test_days_that_are_being_read_are_asked_for_once_and_go_later() -> Non
     now, database.read = now + AGAIN, False
     await archiver._partitions(cast(Database, database))
     assert len(database.days) == 3
+
+
+async def test_a_full_table_of_locks_is_a_reason_to_wait_that_names_the_setting() -> None:
+    connection = AsyncMock()
+    connection.fetch.side_effect = asyncpg.OutOfMemoryError("out of shared memory")
+    with pytest.raises(DatabaseUnavailableError, match="max_locks_per_transaction"):
+        await Database(connection, "s").partitions()
 
 
 def migration(number: int, phase: Phase) -> Migration:
