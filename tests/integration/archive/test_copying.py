@@ -2,9 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
+from aio_pika import Message
+from aio_pika.abc import AbstractConnection
+from pamqp import encode
 from tests.support.waiting import eventually
 
 from harebell_archive.archiver import TICK_SECONDS
@@ -149,6 +153,48 @@ async def test_whatever_is_said_of_numbers_text_and_times_more_is_archived(
     assert [r["attempt"] for r in rows[:8]] == [*[None] * 4, 2147483647, *[None] * 3]
     assert [r["sent_at"] for r in rows[:4]] == [*[None] * 3, datetime(1, 1, 1, microsecond=1, tzinfo=UTC)]
     assert rows[-1]["sent_at"] is not None
+
+
+def unreadable(patched: pytest.MonkeyPatch) -> list[Message]:
+    """Return messages with what pamqp encodes as it does not read it."""
+    far, never, text = datetime(2026, 1, 1, tzinfo=UTC), b"\xff" * 8, encode.short_string
+
+    def short(value: str) -> bytes:
+        return b"\x02\xffx" if value == "no UTF-8" else text(value)
+
+    patched.setattr(encode, "timestamp", lambda _: never)
+    patched.setitem(encode.METHODS, "timestamp", lambda _: never)
+    patched.setattr(encode, "short_string", short)
+    patched.setitem(encode.METHODS, "shortstr", short)
+    deep: dict[str, Any] = {}
+    for _ in range(400):
+        deep = {"x": deep}
+    return [
+        Message(b'{"kind": "Header"}', headers={"when": far, "x-when": far}),
+        Message(b'{"kind": "Property"}', timestamp=far),
+        Message(b'{"kind": "Id"}', message_id="no UTF-8", correlation_id="no UTF-8", type="no UTF-8"),
+        Message(b'{"kind": "Key"}', headers={"no UTF-8": 1, "x-no UTF-8": 1}),
+        Message(b'{"kind": "Deep"}', headers={"deep": deep, "x-deep": deep}),
+    ]
+
+
+async def test_headers_and_properties_that_the_client_does_not_read_are_no_end(
+    connection: AbstractConnection,
+    publisher: Publisher,
+    archivers: Archivers,
+    database: Archive,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with connection.channel() as channel:
+        replies = await channel.get_exchange(REPLIES_EXCHANGE, ensure=False)
+        with monkeypatch.context() as patched:
+            for message in unreadable(patched):
+                await replies.publish(message, "")
+    await publish_reply(publisher, 1)
+    archivers.start()
+    await database.reaches(6, 30)
+    rows = await database.rows("SELECT kind, message_id FROM harebell.messages ORDER BY stream_offset")
+    assert [r["kind"] for r in rows] == ["Header", "Property", "Id", "Key", "Deep", "Progressed"]
 
 
 async def test_old_days_go_and_coming_ones_are_ready(
