@@ -42,7 +42,7 @@ WITH work AS (
     SELECT {_COLUMNS}, body - '{{payload,inputs,checkpoint}}'::text[] AS body, raw
     FROM harebell.task_history
     WHERE kind = 'Work' AND exchange = '{WORK}' AND task_namespace = $1 AND task_uid = $2
-    ORDER BY time DESC LIMIT 1
+    ORDER BY time DESC, attempt DESC NULLS LAST LIMIT 1
 ), newest AS (
     SELECT
         {_COLUMNS},

@@ -86,7 +86,8 @@ def document(messages: Sequence[Message]) -> dict[str, Any] | None:
     The messages are of one Task. The record of its deletion says everything; without that, as when nobody
     could publish it, only what agents said is known.
     """
-    newest = sorted(messages, key=lambda m: m.time)
+    # The broker's times are whole seconds, in which a short Task begins and ends.
+    newest = sorted(messages, key=lambda m: (m.time, m.attempt, m.kind in _OUTCOMES))
     removed = [m for m in newest if m.kind == "Removed" and m.exchange == RECORDS]
     if removed:
         return of_record(removed[-1])

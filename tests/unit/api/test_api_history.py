@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -149,6 +150,23 @@ def test_a_reply_among_the_dead_letters_buries_no_task() -> None:
     found = document([work(), by(ANNA, 1, "Started"), replace(unread, exchange="harebell.dead-letters")])
     assert found is not None
     assert (found["phase"], found["result"]) == ("Unknown", None)
+
+
+def test_the_broker_tells_whole_seconds_so_what_follows_from_what_decides() -> None:
+    """Whatever order the messages of one second are found in."""
+    told = [
+        work(),
+        by(ANNA, 0, "Started"),
+        by(ANNA, 0, "Failed", code="c", message="m"),
+        work(0, 2),
+        by(BERT, 0, "Started", 2),
+        by(BERT, 0, "Succeeded", 2, result=7),
+    ]
+    for messages in permutations(told):
+        found = document(messages)
+        assert found is not None
+        assert (found["phase"], found["attempt"], found["result"]) == ("Succeeded", 2, 7)
+        assert [a["outcome"] for a in found["attempts"]] == ["Failed", "Succeeded"]
 
 
 def test_attempts_are_told_one_by_one() -> None:
