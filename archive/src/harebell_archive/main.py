@@ -19,7 +19,6 @@ from . import settings as environment
 from .archiver import Archiver
 from .database import connected
 from .errors import DatabaseUnavailableError
-from .lenient import be_lenient
 from .migrate import Phase, migrate
 from .report import Reporter
 from .settings import DatabaseSettings, Settings, SettingsError
@@ -87,7 +86,6 @@ def main() -> None:
         parser.error(str(error))
     level = settings.log_level if isinstance(settings, Settings) else "INFO"
     configure_logging(level, JsonFormatter(), QUIET)
-    be_lenient()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if isinstance(settings, Settings):

@@ -29,7 +29,7 @@ def tolerate() -> None:
         "table": _table,
         "array": _array,
     }
-    decode.TABLE_MAPPING |= {b"S": _long_string, b"T": _timestamp, b"F": _table, b"A": _array}
+    decode.TABLE_MAPPING |= {b"S": _long_string, b"T": _time_in_table, b"F": _table, b"A": _array}
 
 
 def _timestamp(value: bytes) -> Decoded:
@@ -38,6 +38,12 @@ def _timestamp(value: bytes) -> Decoded:
         return decode.timestamp(value)
     except (OverflowError, ValueError, OSError):
         return 8, None
+
+
+def _time_in_table(value: bytes) -> Decoded:
+    """As the property, but the number itself where Python cannot hold the time: it may be of use."""
+    taken, time = _timestamp(value)
+    return taken, time if time is not None else struct.unpack_from(">Q", value)[0]
 
 
 def _short_string(value: bytes) -> Decoded:

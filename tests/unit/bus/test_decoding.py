@@ -54,7 +54,8 @@ NEAR = struct.pack(">Q", 1_700_000_000)
 @pytest.mark.parametrize("value", [FAR, b"\xff" * 8], ids=["microseconds", "all bits"])
 def test_a_time_that_cannot_be_is_none(value: bytes) -> None:
     assert read(1 << 6, value).timestamp is None
-    assert headers(table(at=b"T" + value, then=b"I\0\0\0\7")) == {"at": None, "then": 7}
+    number = int.from_bytes(value)
+    assert headers(table(at=b"T" + value, then=b"I\0\0\0\7")) == {"at": number, "then": 7}
 
 
 def test_a_time_is_a_time() -> None:
