@@ -137,9 +137,7 @@ def deploy(cluster: Cluster, namespace: str) -> Servers:
     # Of two that deploy them at once, each would make passwords of its own.
     with exclusive(namespace):
         rabbitmq = deploy_rabbitmq(cluster, namespace)
-        # All suites' archives are in it, and one of them has a year of days.
-        roomy = ("--set", "postgresql.embedded.resources.limits.memory=512Mi")
-        apply_chart(rabbitmq.kubectl, "postgresql", *roomy)
+        apply_chart(rabbitmq.kubectl, "postgresql")
     url = outside(rabbitmq.kubectl, "rabbit-postgresql", POSTGRESQL_SECRET, node_address(cluster))
     return Servers(rabbitmq.kubectl, rabbitmq.amqp_url, url)
 
