@@ -60,7 +60,9 @@ class Link:
                 self.error = "the session ended"
             except UnsupportedBrokerError:
                 raise
-            except (AMQPError, ChannelInvalidStateError, BusError, OSError, TimeoutError) as error:
+            except BusError as error:
+                self.error = str(error)
+            except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
                 self.error = describe(error)
             finally:
                 self.connected = False

@@ -149,7 +149,7 @@ async def test_passwords_change_while_work_is_in_flight(
     )
     for each in credentials:
         broker_nodes.ctl("close_all_user_connections", str(each.url.user), "rotated")
-    told(processes[0], "broker connection lost: closed by the broker")
+    told(processes[0], "CONNECTION_FORCED - rotated")
     for process in processes:
         told(process, "ACCESS_REFUSED")
     for each in credentials:
