@@ -30,6 +30,7 @@ from harebell_bus.topology import (
 
 from . import metrics
 from .decide.observation import Report, Undelivered
+from .hearing import Hearing
 from .recording import ReportHandler, begin_recording
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,6 @@ REPLIES_PREFETCH = 1000
 """Replies wait unacknowledged until their effect is written, which may be a second for each running Task."""
 HEARTBEATS_PREFETCH = 200
 COUNT_SECONDS = 5.0
-SETTLE_SECONDS = 0.5
-"""So long what the broker has sent may take to reach the handlers."""
 
 ReplyHandler = Callable[[Report, AbstractIncomingMessage], None]
 HeartbeatHandler = Callable[[Heartbeat], None]
@@ -64,16 +63,19 @@ class Broker:
         """What the broker said at the last connect."""
         self.hearing_since: datetime | None = None
         """Since when replies and heartbeats arrive; None while they cannot."""
-        self.heard_until: datetime | None = None
-        """The latest time up to which every reply has been handed to the handlers, that is known; None while
-        none arrive. See :meth:`hear_out`."""
-        self._asked = asyncio.Event()
+        self._hearing = Hearing(self.replies_waiting, lambda: datetime.now(UTC))
         self._background: set[asyncio.Task[None]] = set()
 
     @property
     def error(self) -> str | None:
         """Why nothing can be published now, or None."""
         return None if self.publisher.attached else (self._link.error or "connecting")
+
+    @property
+    def heard_until(self) -> datetime | None:
+        """Up to when every reply has been handed to the handlers, as far as is known; None while none arrive.
+        See :meth:`hear_out`."""
+        return self._hearing.until
 
     async def run(
         self,
@@ -164,27 +166,7 @@ class Broker:
 
     def hear_out(self) -> None:
         """Have it found out up to when every reply has arrived, now or as soon as they arrive again."""
-        self._asked.set()
-
-    async def _hear_out(self, on_heard: Callable[[], None]) -> None:
-        """Wait, whenever asked to, until no reply waits in the queue. For ever."""
-        while True:
-            await self._asked.wait()
-            self._asked.clear()
-            until = datetime.now(UTC)
-            try:
-                while await self.replies_waiting():
-                    await asyncio.sleep(SETTLE_SECONDS)
-                    until = datetime.now(UTC)
-            except BusError as error:
-                logger.info("replies that wait were not counted: %s", error)
-                self._asked.set()
-                await asyncio.sleep(COUNT_SECONDS)
-                continue
-            # They have been sent. Those that came before until are among them.
-            await asyncio.sleep(SETTLE_SECONDS)
-            self.heard_until = until
-            on_heard()
+        self._hearing.ask()
 
     async def purge(self, agent_type: str, lane: Lane) -> None:
         """Throw away what waits in a lane. :raises BusError: that was not possible now."""
@@ -254,6 +236,8 @@ class Broker:
                     on_reply(_report(message), message)
                 except Exception as error:  # noqa: BLE001
                     await self._bury(message, REPLIES_QUEUE, error)
+                finally:
+                    self._hearing.heard_one()
 
             async def heartbeat(message: AbstractIncomingMessage) -> None:
                 try:
@@ -272,14 +256,15 @@ class Broker:
             recording.cancel()
             self.publisher.detach()
             self._connection = None
-            self.hearing_since = self.heard_until = None
+            self.hearing_since = None
+            self._hearing.deafen()
             self._declared.clear()
             metrics.BROKER_CONNECTED.set(0)
 
     async def _listen(self, on_heard: Callable[[], None], *channels: AbstractChannel) -> None:
         """Answer :meth:`hear_out` until one of the channels has closed."""
         closed = asyncio.create_task(_any_closed(*channels))
-        hearing = asyncio.create_task(self._hear_out(on_heard))
+        hearing = asyncio.create_task(self._hearing.run(on_heard))
         try:
             await asyncio.wait({closed, hearing}, return_when=asyncio.FIRST_COMPLETED)
             if hearing.done():
