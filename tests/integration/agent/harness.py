@@ -257,12 +257,22 @@ async def _pipe(
 class AgentProcess:
     """An agent started from the command line."""
 
-    def __init__(self, process: asyncio.subprocess.Process, agent_id: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, agent_id: str, log: Path) -> None:
         self._process = process
         self.id = agent_id
+        self.log = log
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    async def begun(self, attempts: int = 1) -> None:
+        """Wait until it works on so many, their messages acknowledged: before, the broker would give them to
+        another agent if the connection were lost."""
+
+        async def enough() -> bool:
+            return self.log.read_text().count('"message": "started ') >= attempts
+
+        await eventually("the work to begin", enough, SECONDS)
 
     async def ended(self, seconds: float = SECONDS) -> int:
         async with asyncio.timeout(seconds):
@@ -291,7 +301,7 @@ async def agent(url: str, folder: Path, **environment: str) -> AsyncIterator[Age
             },
         )  # fmt: skip
     try:
-        yield AgentProcess(process, agent_id)
+        yield AgentProcess(process, agent_id, folder / f"{agent_id}.log")
     finally:
         if process.returncode is None:
             process.kill()

@@ -96,7 +96,7 @@ async def test_an_agent_that_comes_first_waits_for_the_exchanges_and_its_welcome
 async def test_work_goes_on_while_the_broker_is_away(operator: Operator, wire: Wire, tmp_path: Path) -> None:
     async with agent(wire.url, tmp_path) as process:
         task = await operator.dispatch("blocking", {"seconds": 3})
-        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await process.begun()
         await wire.cut()
         log = tmp_path / f"{process.id}.log"
         await operator.hears("the loss", lambda: "Connection refused" in log.read_text())
@@ -113,7 +113,7 @@ async def test_work_goes_on_while_the_broker_is_away(operator: Operator, wire: W
 async def test_an_outcome_waits_for_the_broker(operator: Operator, wire: Wire, tmp_path: Path) -> None:
     async with agent(wire.url, tmp_path) as process:
         task = await operator.dispatch("blocking", {"seconds": 0.5})
-        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await process.begun()
         await wire.cut()
         log = tmp_path / f"{process.id}.log"
         await operator.hears("the end of the action", lambda: "Succeeded after" in log.read_text())
@@ -127,8 +127,7 @@ async def test_an_outcome_and_checkpoints_outlive_a_broker_that_fell_silent(
     async with agent(f"{wire.url}?heartbeat=1", tmp_path, HAREBELL_AGENT_CONCURRENCY="2") as process:
         short = await operator.dispatch("blocking", {"seconds": 3})
         long = await operator.dispatch("saving", {"seconds": 14})
-        both = (short, long)
-        await operator.hears("their start", lambda: all("Started" in operator.said(t) for t in both))
+        await process.begun(2)
         wire.freeze()
         log = tmp_path / f"{process.id}.log"
         await operator.hears("the loss", lambda: "broker connection lost" in log.read_text())
@@ -249,7 +248,7 @@ async def test_what_is_handed_back_waits_for_the_broker(
 ) -> None:
     async with agent(wire.url, tmp_path, HAREBELL_DRAIN_SECONDS="0.5") as process:
         task = await operator.dispatch("slow", {"seconds": 600})
-        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await process.begun()
         await wire.cut()
         process.signal(signal.SIGTERM)
         # About as long as a broker of several nodes takes to go on after one of them went.
@@ -289,8 +288,8 @@ async def test_told_again_after_the_drain_it_waits_less_for_the_broker(
     operator: Operator, wire: Wire, tmp_path: Path
 ) -> None:
     async with agent(wire.url, tmp_path, HAREBELL_DRAIN_SECONDS="0.5") as process:
-        task = await operator.dispatch("slow", {"seconds": 600})
-        await operator.hears("its start", lambda: operator.said(task) == ["Started"])
+        await operator.dispatch("slow", {"seconds": 600})
+        await process.begun()
         await wire.cut()
         process.signal(signal.SIGTERM)
         log = tmp_path / f"{process.id}.log"
