@@ -60,20 +60,20 @@ PYTEST := $(BIN)/python -m pytest
 # Of pytest. Integration tests wait more than they compute; those that take a server away run alone.
 # In the order of their names: pytest-xdist would leave files with few tests, which may be long ones, for last.
 WORKERS ?= 2
-INTEGRATION_WORKERS ?= 4
+INTEGRATION_WORKERS ?= 5
 # Each installs a release of its own.
 E2E_WORKERS ?= 3
 BESIDE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
-test: images unit ## everything, from whatever state the machine is in
+test: images ## everything, from whatever state the machine is in
 	@# Those that take servers away mostly wait for them: what needs none runs meanwhile, and yields to them.
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target YIELDING="nice -n 19" integration-alone chart
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target YIELDING="nice -n 19" integration-alone unit chart
 	@$(MAKE) --no-print-directory integration-beside e2e
 
 .PHONY: unit
 unit: venv ## decisions, models, actions: no cluster needed
-	$(PYTEST) tests/unit -n $(WORKERS)
+	$(YIELDING) $(PYTEST) tests/unit -n $(WORKERS)
 
 .PHONY: properties
 properties: venv ## many random interleavings of a Task's events; ARGS="--help" lists what can be chosen

@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelPreconditionFailed
 
 from harebell_bus.envelopes import ArchiverState
-from harebell_bus.errors import BusError
-from harebell_bus.link import Link, describe
+from harebell_bus.errors import BrokerUnavailableError, BusError
+from harebell_bus.link import Link, describe, is_lost
 
 from . import metrics, retention, stream
 from .database import Database, Stand, open_database
@@ -86,7 +86,7 @@ class Archiver:
             try:
                 self._state.seen(await stream.peek(connection, "last"))
             except (AMQPError, ChannelInvalidStateError, StreamError):
-                if connection.is_closed:
+                if is_lost(connection):
                     raise
                 # Why is what the work found out.
                 self._state.seen(None)
@@ -115,8 +115,14 @@ class Archiver:
                 self._state.enter(ArchiverState.STANDBY, str(error))
             except DatabaseUnavailableError as error:
                 self._state.enter(ArchiverState.POSTGRESQL_UNREACHABLE, str(error))
+            except ChannelPreconditionFailed as error:
+                # The node has no replica of the stream that runs, as when one was not started again after an
+                # upgrade of all nodes. The next connection may be to another.
+                raise BrokerUnavailableError(
+                    f"this node cannot serve the stream: {describe(error)}"
+                ) from error
             except (AMQPError, ChannelInvalidStateError, StreamError) as error:
-                if connection.is_closed:
+                if is_lost(connection):
                     raise
                 self._state.enter(ArchiverState.STREAM_UNREACHABLE, describe(error))
             failures = 1 if clock() - begun >= STABLE_SECONDS else failures + 1

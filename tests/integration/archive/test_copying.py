@@ -9,10 +9,13 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractConnection
 from pamqp import encode
+from tests.support.broker_shell import evaluate
+from tests.support.servers import Servers, Vhost
 from tests.support.waiting import eventually
 
 from harebell_archive.archiver import TICK_SECONDS
 from harebell_bus.envelopes import AgentRef, Heartbeat, HeartbeatReason, Query, Welcome
+from harebell_bus.history import HISTORY_STREAM
 from harebell_bus.publisher import Publisher
 from harebell_bus.topology import (
     ANNOUNCEMENTS_EXCHANGE,
@@ -262,3 +265,22 @@ async def test_while_old_days_are_being_read_the_rest_goes_on(
 
     await eventually("the old days dropped", gone, 30)
     assert await database.count() == number
+
+
+async def test_a_node_without_the_stream_is_left_for_another(
+    publisher: Publisher, archivers: Archivers, database: Archive, servers: Servers, vhost: Vhost
+) -> None:
+    """As when RabbitMQ did not start a replica again after all nodes were restarted."""
+    stream, name = f'<<"{vhost.name}">>', f'<<"{HISTORY_STREAM}">>'
+    evaluate(
+        servers.kubectl,
+        f"{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r({stream}, queue, {name})), "
+        "Others = rabbit_nodes:list_running() -- [node(amqqueue:get_pid(Q))], "
+        f"[ok = rabbit_stream_queue:delete_replica({stream}, {name}, N) || N <- Others]",
+    )
+    for n in range(1, 5):
+        # Each is led to any of the three nodes.
+        archiver = archivers.start()
+        await publish_reply(publisher, n)
+        await database.reaches(n)
+        archiver.kill()
