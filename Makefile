@@ -60,7 +60,7 @@ PYTEST := $(BIN)/python -m pytest
 # Of pytest. Integration tests wait more than they compute; those that take a server away run alone.
 # In the order of their names: pytest-xdist would leave files with few tests, which may be long ones, for last.
 WORKERS ?= 2
-INTEGRATION_WORKERS ?= 5
+INTEGRATION_WORKERS ?= 4
 # Each installs a release of its own.
 E2E_WORKERS ?= 3
 BESIDE := --dist loadfile --no-loadscope-reorder

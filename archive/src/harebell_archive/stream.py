@@ -27,6 +27,8 @@ BATCH: Final = 100
 BATCH_BYTES: Final = 4 * 2**20
 """A batch that has reached this size is written: it must be done within the time a command may take."""
 LINGER_SECONDS: Final = 0.1
+ANSWER_SECONDS: Final = 10.0
+"""How long a node may take to begin a consumer. One whose replica is just going was seen not to answer."""
 FIRST_SECONDS: Final = 15.0
 """How long the first message of a stream that has some may take to come."""
 
@@ -94,6 +96,7 @@ async def reading(
     """Read from an offset, or from ``first`` or ``last``: the first message of the last chunk.
 
     :raises aio_pika.exceptions.AMQPError: there is no such stream, or it cannot be read now.
+    :raises StreamError: the broker does not answer.
     """
     async with await open_channel(connection) as channel:
         await channel.set_qos(prefetch_count=prefetch)
@@ -102,7 +105,10 @@ async def reading(
         (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(reader.ended)
         channel.close_callbacks.add(reader.ended)
         queue = await channel.get_queue(stream, ensure=False)
-        await queue.consume(reader.deliver, arguments={OFFSET: offset})
+        try:
+            await queue.consume(reader.deliver, arguments={OFFSET: offset}, timeout=ANSWER_SECONDS)
+        except TimeoutError:
+            raise StreamError(f"the broker did not begin to send within {ANSWER_SECONDS:g} s") from None
         yield reader
 
 
