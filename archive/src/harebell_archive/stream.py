@@ -28,7 +28,7 @@ BATCH_BYTES: Final = 4 * 2**20
 """A batch that has reached this size is written: it must be done within the time a command may take."""
 LINGER_SECONDS: Final = 0.1
 ANSWER_SECONDS: Final = 10.0
-"""How long a node may take to begin a consumer. One whose replica is just going was seen not to answer."""
+"""How long a node may take to begin a consumer."""
 FIRST_SECONDS: Final = 15.0
 """How long the first message of a stream that has some may take to come."""
 

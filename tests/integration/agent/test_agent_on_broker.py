@@ -83,7 +83,7 @@ async def test_an_agent_that_comes_first_waits_for_the_exchanges_and_its_welcome
             await operator.channel.exchange_delete(name)
         operator.welcoming = False
         async with agent(agent_url, tmp_path) as process:
-            log = tmp_path / f"{process.id}.log"
+            log = process.log
             await operator.hears("the first failure", lambda: "NOT_FOUND - no exchange" in log.read_text())
             await operator.open()
             await operator.registered(process.id, times=3)
@@ -98,7 +98,7 @@ async def test_work_goes_on_while_the_broker_is_away(operator: Operator, wire: W
         task = await operator.dispatch("blocking", {"seconds": 3})
         await process.begun()
         await wire.cut()
-        log = tmp_path / f"{process.id}.log"
+        log = process.log
         await operator.hears("the loss", lambda: "Connection refused" in log.read_text())
         next_task = await operator.dispatch("quick")
         await wire.join()
@@ -115,7 +115,7 @@ async def test_an_outcome_waits_for_the_broker(operator: Operator, wire: Wire, t
         task = await operator.dispatch("blocking", {"seconds": 0.5})
         await process.begun()
         await wire.cut()
-        log = tmp_path / f"{process.id}.log"
+        log = process.log
         await operator.hears("the end of the action", lambda: "Succeeded after" in log.read_text())
         await wire.join()
         await operator.outcome(task, Succeeded)
@@ -129,7 +129,7 @@ async def test_an_outcome_and_checkpoints_outlive_a_broker_that_fell_silent(
         long = await operator.dispatch("saving", {"seconds": 14})
         await process.begun(2)
         wire.freeze()
-        log = tmp_path / f"{process.id}.log"
+        log = process.log
         await operator.hears("the loss", lambda: "broker connection lost" in log.read_text())
         wire.thaw()
         await operator.registered(process.id, times=2)
@@ -263,7 +263,7 @@ async def test_told_twice_it_ends_at_once(operator: Operator, agent_url: str, tm
         task = await operator.dispatch("stubborn", {"seconds": 600})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         process.signal(signal.SIGTERM)
-        log = tmp_path / f"{process.id}.log"
+        log = process.log
         await operator.hears("the first word", lambda: "shutting down: " in log.read_text())
         process.signal(signal.SIGINT)
         assert await process.ended(5) == 0
@@ -277,7 +277,7 @@ async def test_a_shutdown_cuts_the_grace_period_of_what_is_stopping_already(
         task = await operator.dispatch("clinging", {"seconds": 600})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         await operator.cancel(process.id, task)
-        log = tmp_path / f"{process.id}.log"
+        log = process.log
         await operator.hears("that it is told", lambda: "told to stop, and not stopping" in log.read_text())
         process.signal(signal.SIGTERM)
         assert await process.ended() == 0
@@ -292,7 +292,7 @@ async def test_told_again_after_the_drain_it_waits_less_for_the_broker(
         await process.begun()
         await wire.cut()
         process.signal(signal.SIGTERM)
-        log = tmp_path / f"{process.id}.log"
+        log = process.log
         await operator.hears("that it is handed back", lambda: "Interrupted after" in log.read_text())
         process.signal(signal.SIGTERM)
         assert await process.ended(12) == 0
@@ -305,7 +305,7 @@ async def test_told_again_after_the_drain_it_does_not_wait_for_the_action(
         task = await operator.dispatch("clinging", {"seconds": 600})
         await operator.hears("its start", lambda: operator.said(task) == ["Started"])
         process.signal(signal.SIGTERM)
-        log = tmp_path / f"{process.id}.log"
+        log = process.log
         await operator.hears("that it is told", lambda: "told to stop, and not stopping" in log.read_text())
         process.signal(signal.SIGTERM)
         assert await process.ended(2.5) == 0
@@ -318,7 +318,7 @@ async def test_a_work_queue_that_vanishes_is_found_again(
     async with agent(agent_url, tmp_path) as process:
         await operator.registered(process.id)
         await operator.delete_lanes()
-        process_log = tmp_path / f"{process.id}.log"
+        process_log = process.log
         await operator.hears(
             "the loss", lambda: "broker connection lost" in process_log.read_text(), seconds=45
         )

@@ -4,9 +4,8 @@ Agents say when something happened by their own clocks. What is taken from them 
 knows to have happened before and now, so a clock that is wrong spoils no deadline by more than the wait.
 """
 
-import json
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from harebell_bus.envelopes import (
     Cancelled,
@@ -31,6 +30,7 @@ from harebell_crds.task import (
 from .draft import MAX_MESSAGE, Draft, attempt_failed
 from .fencing import has_ended
 from .interruption import begun, checkpointed, handed_back, interrupted
+from .measure import json_bytes
 from .observation import Report, StopOrder, Undelivered
 from .transitions import attempt_ended, never_started, queued, started
 
@@ -53,6 +53,7 @@ def hear(draft: Draft, reply: Report) -> None:
     reply = reply.model_copy(update={"at": _plausible(draft, reply.at)})
     if draft.status.agent_name is None:
         draft.status = started(draft.status, reply.agent, reply.at, draft.now, draft.obs.generation)
+    # The SDK keeps to these sizes too; an agent may be written without it.
     match reply:
         case Started():
             draft.status = begun(draft.status, draft.obs.spec.on_interruption, reply)
@@ -60,9 +61,9 @@ def hear(draft: Draft, reply: Report) -> None:
             progress = Progress(percent=reply.percent, message=(reply.message or "")[:1024] or None)
             draft.status = draft.status.model_copy(update={"progress": progress})
         case Checkpointed():
-            if _size(reply.data) <= MAX_CHECKPOINT_BYTES:
+            if json_bytes(reply.data) <= MAX_CHECKPOINT_BYTES:
                 draft.status = checkpointed(draft.status, reply)
-        case Succeeded() if (size := _size(reply.result)) > MAX_RESULT_BYTES:
+        case Succeeded() if (size := json_bytes(reply.result)) > MAX_RESULT_BYTES:
             text = f"the result is {size} bytes as JSON; {MAX_RESULT_BYTES} are allowed"
             error = TaskError(code="ResultTooLarge", message=text)
             attempt_failed(draft, AttemptOutcome.FAILED, error, reply.at, retryable=False)
@@ -90,11 +91,6 @@ def _plausible(draft: Draft, at: datetime) -> datetime:
     status = draft.status
     before = status.started_at if status.agent_name else status.queued_at
     return min(max(at, before or draft.obs.created_at), draft.now)
-
-
-def _size(value: Any) -> int:
-    """Bytes of a value as JSON. The SDK looks too; an agent may be written without it."""
-    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
 
 
 def _is_current(draft: Draft, reply: Reply) -> bool:

@@ -1,9 +1,10 @@
 """What makes a payload impossible to send, where no admission policy refused it."""
 
-import json
 from typing import Any
 
 from harebell_crds.task import MAX_PAYLOAD_BYTES
+
+from .measure import json_bytes
 
 MAX_PAYLOAD_DEPTH = 100
 """Levels of nesting. Every JSON reader gives up at some depth; this is far below all of theirs."""
@@ -24,7 +25,7 @@ def payload_problem(payload: dict[str, Any]) -> str | None:
             break
     else:
         return f"spec.payload is nested more than {MAX_PAYLOAD_DEPTH} levels deep"
-    size = len(json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
+    size = json_bytes(payload)
     if size > MAX_PAYLOAD_BYTES:
         return f"spec.payload is {size} bytes as JSON; {MAX_PAYLOAD_BYTES} are allowed"
     return None

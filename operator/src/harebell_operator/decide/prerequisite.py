@@ -1,6 +1,5 @@
 """What a decision sees of the Tasks that another one depends on, and what that one is given of them."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +7,8 @@ from enum import Enum, auto
 from typing import Any, assert_never
 
 from harebell_crds.task import MAX_INPUTS_BYTES, DependencyOutcome, TaskPhase
+
+from .measure import json_bytes
 
 
 class Prospect(Enum):
@@ -57,7 +58,7 @@ def inputs_of(prerequisites: Iterable[Prerequisite]) -> dict[str, Any]:
 
 def inputs_problem(inputs: dict[str, Any]) -> str | None:
     """Return why the inputs cannot be sent, or None. Bytes are those of compact JSON in UTF-8."""
-    size = len(json.dumps(inputs, separators=(",", ":"), ensure_ascii=False).encode(errors="replace"))
+    size = json_bytes(inputs)
     if size <= MAX_INPUTS_BYTES:
         return None
     return (
