@@ -33,6 +33,16 @@ def from_archive(api: Api, task_id: str) -> dict[str, Any]:
     return until(f"{task_id} answered for by the archive", found, 90)
 
 
+async def deletions_archived(database: Archive, namespace: str, count: int) -> None:
+    """Wait for the records of that many: until then the archive tells of a Task what its messages do."""
+    recorded = "SELECT count(*) FROM harebell.task_history WHERE kind = 'Removed' AND task_namespace = $1"
+
+    async def archived() -> bool:
+        return bool((await database.rows(recorded, namespace))[0][0] >= count)
+
+    await eventually("the deletions in the archive", archived, 60)
+
+
 @pytest.mark.timeout(300)
 async def test_deleted_tasks_are_answered_for(
     archivers: Archivers, kubectl: Kubectl, api: Api, database: Archive, tmp_path: Path
@@ -53,6 +63,7 @@ async def test_deleted_tasks_are_answered_for(
     until("it to wait", lambda: statuses(kubectl)["gone-by-hand"].get("phase") == "Queued", 60)
     kubectl("delete", "task", "gone-by-hand")
     until("all of them deleted", lambda: not statuses(kubectl), 90)
+    await deletions_archived(database, kubectl.namespace, 3)
 
     done = from_archive(api, "gone-done")
     assert (done["phase"], done["attempt"], done["agentName"]) == ("Succeeded", 1, f"{KIND}-1")
@@ -104,12 +115,7 @@ async def test_streams_go_on_over_deletions_and_restarts(
     kubectl.apply(manifest("stream-d", "nobody", "echo"))
     until("it to wait", lambda: statuses(kubectl)["stream-d"].get("phase") == "Queued", 60)
     kubectl("delete", "task", "stream-d")  # nobody who comes back has ever heard of it
-    recorded = "SELECT count(*) FROM harebell.task_history WHERE kind = 'Removed' AND task_namespace = $1"
-
-    async def archived() -> bool:
-        return bool((await database.rows(recorded, namespace))[0][0] >= 2)
-
-    await eventually("the deletions in the archive", archived, 60)
+    await deletions_archived(database, namespace, 2)
     with running(kubeconfig, namespace, keys, **archive) as after:
         many.types.clear()
         await _read(after, many, lambda: many.types[-1:] == ["synced"])

@@ -129,8 +129,9 @@ def test_work_that_kills_whoever_reads_it_costs_attempts_and_not_agents_without_
         done = finished(kubectl, kind, 120)
         assert (done["phase"], done["reason"]) == ("DeadLettered", "RetriesExhausted")
         assert [a["outcome"] for a in done["attempts"]] == ["Lost", "Lost"]
-        # Each attempt kills one before it is told of, and one after.
-        assert reader.deaths == 4
+        # Each attempt kills one before it is told of, and one after; and one more where the acknowledgement
+        # was lost with the connection of who died, as a reset makes it.
+        assert 4 <= reader.deaths <= 6
         kubectl.apply(manifest(f"{kind}-after", kind, "fine"))
         assert finished(kubectl, f"{kind}-after", 60)["phase"] == "Succeeded"
 
