@@ -65,13 +65,20 @@ def test_rights() -> None:
     resources = render()
     assert not of_kind(resources, "ClusterRoleBinding")
     (role,) = of_kind(resources, "Role").values()
-    (keys,) = (rule for rule in role["rules"] if "resourceNames" in rule)
-    assert keys == {
-        "apiGroups": [""],
-        "resources": ["secrets"],
-        "resourceNames": ["bell-harebell-api-keys"],
-        "verbs": ["get", "watch"],
-    }
+    assert [rule for rule in role["rules"] if "resourceNames" in rule] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["bell-harebell-api-keys"],
+            "verbs": ["get", "watch"],
+        },
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "resourceNames": ["bell-harebell-operator"],
+            "verbs": ["get", "update", "patch"],
+        },
+    ]
     change = {"create", "patch", "delete"}
     look = {"get", "list", "watch"}
     assert granted(role) == {
@@ -88,7 +95,7 @@ def test_rights() -> None:
         "pods": look | {"create", "delete"},
         "events": {"create", "patch"},
         "events.k8s.io/events": {"create", "patch"},
-        "coordination.k8s.io/leases": look | {"create", "update", "patch"},
+        "coordination.k8s.io/leases": {"create"},
     }
 
 
@@ -204,7 +211,8 @@ def test_no_keys_are_made_beside_those_that_are_given() -> None:
     assert not [name for name in of_kind(resources, "Secret") if "api" in name]
     assert environment(resources, "bell-harebell-operator/api")["HAREBELL_API_KEY_SECRET"] == "my-keys"
     (role,) = of_kind(resources, "Role").values()
-    assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [["my-keys"]]
+    secrets = (rule for rule in role["rules"] if "secrets" in rule["resources"])
+    assert [rule["resourceNames"] for rule in secrets] == [["my-keys"]]
 
 
 def test_no_pod_mounts_the_first_key() -> None:

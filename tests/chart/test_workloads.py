@@ -173,16 +173,18 @@ def test_without_postgresql_there_is_no_archiver() -> None:
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_operators_share_a_lease_only_where_there_are_several(replicas: int) -> None:
+def test_one_operator_is_replaced_by_another_as_several_are(replicas: int) -> None:
     resources = render({"operator": {"replicas": replicas}})
     name = "bell-harebell-operator"
     workload = of_kind(resources, "Deployment")[name]["spec"]
     several = replicas > 1
     assert workload["replicas"] == replicas
-    # In full: Helm takes away only what it gave, and the API server refuses the rest beside the other type.
     one_more = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-    assert workload["strategy"] == (one_more if several else {"type": "Recreate"})
-    assert environment(resources, f"{name}/operator").get("HAREBELL_LEASE") == (name if several else None)
+    assert workload["strategy"] == one_more
+    operator = environment(resources, f"{name}/operator")
+    assert operator["HAREBELL_LEASE"] == name
+    # Nobody waits to take it from the only one, which is not to end because the API server restarts.
+    assert operator["HAREBELL_LEASE_SECONDS"] == ("10" if several else "60")
     assert (name in of_kind(resources, "PodDisruptionBudget")) is several
 
 

@@ -1,7 +1,6 @@
-"""Operators and APIs by twos: going there and back, and who is refused while their Pods are replaced."""
+"""Operators and APIs by twos: going there and back."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from threading import Event
@@ -9,8 +8,8 @@ from typing import Any
 
 import pytest
 from tests.cluster.api import Cluster
-from tests.support.kubectl import CommandFailed, helm
-from tests.support.release import Release
+from tests.support.kubectl import helm
+from tests.support.release import Release, manifest
 from tests.support.servers import CHART
 from tests.support.waiting import until
 
@@ -27,10 +26,16 @@ def upgrade(cluster: Cluster, release: Release, replicas: int) -> str:
     )
 
 
-def leasing(pod: dict[str, Any]) -> bool:
-    """Whether the operator in it works only while it holds the Lease."""
-    (operator,) = (c for c in pod["spec"]["containers"] if c["name"] == "operator")
-    return any(variable["name"] == "HAREBELL_LEASE" for variable in operator["env"])
+def holder(release: Release) -> str | None:
+    """Return the name of the Pod whose operator works."""
+    lease = release.kubectl.get("lease", f"{release.name}-harebell-operator")
+    found: str | None = lease["spec"].get("holderIdentity")
+    return found
+
+
+def phase(release: Release, task: str) -> str | None:
+    found: str | None = release.kubectl.get("task", task).get("status", {}).get("phase")
+    return found
 
 
 def operators(release: Release) -> list[dict[str, Any]]:
@@ -42,35 +47,8 @@ def names(release: Release) -> set[str]:
     return {pod["metadata"]["name"] for pod in operators(release)}
 
 
-@pytest.fixture(scope="module")
-def several(cluster: Cluster, release: Release) -> Iterator[None]:
-    """Have two replicas, by the way that the chart's README gives; afterwards there is one again."""
-    # A Deployment makes more Pods of the old template before any of the new one.
-    with pytest.raises(CommandFailed, match="works without a Lease"):
-        upgrade(cluster, release, 2)
-    (only,) = operators(release)
-    assert not leasing(only)
-    deployment = f"deployment/{release.name}-harebell-operator"
-    release.kubectl("delete", deployment, "--cascade=foreground")
-    assert not operators(release)
-    upgrade(cluster, release, 2)
-    yield
-    # Refused where the strategy of two is not taken away whole.
-    upgrade(cluster, release, 1)
-    assert [leasing(p) for p in operators(release) if "deletionTimestamp" not in p["metadata"]] == [False]
-
-
-@pytest.mark.usefixtures("several")
-def test_every_one_of_several_asks_for_the_lease(release: Release) -> None:
-    found = operators(release)
-    assert [leasing(pod) for pod in found] == [True, True]
-    lease = release.kubectl.get("lease", f"{release.name}-harebell-operator")
-    assert lease["spec"]["holderIdentity"] in names(release)
-
-
-@pytest.mark.usefixtures("several")
-def test_no_request_is_refused_while_pods_are_replaced(release: Release) -> None:
-    before = names(release)
+def test_one_becomes_two_and_one_again_and_no_request_is_refused(cluster: Cluster, release: Release) -> None:
+    """Every Pod is replaced on the way: the only operator holds its Lease for longer."""
     answers: Counter[str] = Counter()
     over = Event()
 
@@ -84,10 +62,16 @@ def test_no_request_is_refused_while_pods_are_replaced(release: Release) -> None
     with ThreadPoolExecutor(ASKING) as beside:
         asking = [beside.submit(ask) for _ in range(ASKING)]
         try:
-            release.kubectl("rollout", "restart", f"deployment/{release.name}-harebell-operator")
-            until("every Pod to be replaced", lambda: not before & names(release), 200, interval=1)
+            for replicas in (2, 1):
+                before = names(release)
+                upgrade(cluster, release, replicas)
+                until("every Pod to be replaced", lambda b=before: not b & names(release), 100)  # type: ignore[misc]
+                assert len(names(release)) == replicas
+                until("one of them to lead", lambda: holder(release) in names(release), 20)
         finally:
             over.set()
         for each in asking:
             each.result()
     assert answers.keys() == {"200"}, answers
+    release.kubectl.apply(manifest("after-replicas"))
+    until("a Task to be done", lambda: phase(release, "after-replicas") == "Succeeded", 60)

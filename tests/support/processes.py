@@ -14,6 +14,8 @@ from .forked import Forked
 
 HEARTBEAT_SECONDS = 1
 OFFLINE_SECONDS = 4
+UNHEARD = {"HAREBELL_OFFLINE_SECONDS": "86400"}
+"""For an operator that is to miss nobody for silence; agents that are scripted have no heartbeat."""
 
 
 @dataclass

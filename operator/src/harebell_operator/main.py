@@ -70,16 +70,15 @@ async def run(settings: Settings) -> None:
     """
     async with api_client() as api:
         store = Store()
-        # A replica that stands by is ready: the API beside it serves, and it could lead.
-        state = State("the resources have not been read yet" if settings.lease is None else None)
+        state = State("the resources have not been read yet")
         web = await serve(settings.port, lambda: state.dead, lambda: state.missing, store)
         try:
             work = partial(operate, settings, api, store, state)
-            if settings.lease is None:
+            if settings.terms is None:
                 await work()
             else:
                 try:
-                    await lead(api, settings.namespace, settings.lease, settings.identity, work)
+                    await lead(api, settings.terms, work, state.stand_by)
                 except LeadershipLostError as lost:
                     _end_at_once(lost)
         finally:
@@ -91,12 +90,17 @@ class State:
     """What the probes are told."""
 
     missing: str | None
+    """Why it is not ready, or None. What has been ready stays so."""
     watchdog: Watchdog | None = None
 
     @property
     def dead(self) -> str | None:
         """Why only a restart can help, or None."""
         return self.watchdog.problem if self.watchdog else None
+
+    def stand_by(self) -> None:
+        """Be ready while another works: the API beside this one serves, and it could lead."""
+        self.missing = None
 
 
 async def operate(settings: Settings, api: ApiClient, store: Store, state: State) -> None:
@@ -295,7 +299,8 @@ def main() -> None:
         "HAREBELL_NAMESPACE, HAREBELL_HEARTBEAT_SECONDS (60), HAREBELL_OFFLINE_SECONDS (180), "
         "HAREBELL_AGENT_TTL_SECONDS (86400; 0: never), "
         "HAREBELL_RECORD_HEARTBEATS (false), HAREBELL_ARCHIVE (true), "
-        "HAREBELL_WATCH_SECONDS (120), HAREBELL_LEASE (none: the only replica), "
+        "HAREBELL_WATCH_SECONDS (120), HAREBELL_LEASE (none: the only operator there ever is), "
+        "HAREBELL_LEASE_SECONDS (10), "
         "HAREBELL_POOL_AMQP_SECRET, HAREBELL_POOL_AMQP_CA_KEY, HAREBELL_POOL_AMQP_CA_SECRET and "
         "HAREBELL_POOL_AMQP_CERT_SECRET (none: templates bring the broker's URL), "
         "HAREBELL_PORT (9090), HAREBELL_LOG_LEVEL (INFO), "

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harebell_bus.settings import BrokerSettings, BrokerSettingsError
 
 from .decide.pod import Credentials
+from .leadership import Terms
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -36,7 +37,9 @@ class Settings(BaseModel):
     watch_seconds: Annotated[float, Field(gt=0)] = 120
     """How long a watch may bring nothing of what the API server has; Kopf makes a silent one anew sooner."""
     lease: str | None = None
-    """Name of the Lease that decides which of several replicas works; None: this is the only one."""
+    """Name of the Lease that decides which operator works; None: there never is another than this."""
+    lease_seconds: Annotated[int, Field(ge=5)] = 10
+    """See :attr:`.leadership.Terms.seconds`."""
     pool_amqp_secret: str | None = None
     """Name of the Secret with the broker's URL for agents of pools, see :class:`.decide.pod.Credentials`."""
     pool_amqp_ca_key: str | None = None
@@ -45,6 +48,13 @@ class Settings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 9090
     log_level: str = "INFO"
     identity: str = "harebell-operator"
+
+    @property
+    def terms(self) -> Terms | None:
+        """On what terms it leads; None: without a Lease."""
+        if self.lease is None:
+            return None
+        return Terms(self.namespace, self.lease, self.identity, self.lease_seconds)
 
     @property
     def offline_after(self) -> timedelta:
@@ -80,6 +90,7 @@ class Settings(BaseModel):
             "archive": "HAREBELL_ARCHIVE",
             "watch_seconds": "HAREBELL_WATCH_SECONDS",
             "lease": "HAREBELL_LEASE",
+            "lease_seconds": "HAREBELL_LEASE_SECONDS",
             "pool_amqp_secret": "HAREBELL_POOL_AMQP_SECRET",
             "pool_amqp_ca_key": "HAREBELL_POOL_AMQP_CA_KEY",
             "pool_amqp_ca_secret": "HAREBELL_POOL_AMQP_CA_SECRET",

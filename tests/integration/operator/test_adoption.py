@@ -4,7 +4,7 @@ import asyncio
 import re
 
 from tests.support.kubectl import Kubectl
-from tests.support.processes import Processes, free_port
+from tests.support.processes import UNHEARD, Processes, free_port
 from tests.support.release import manifest
 from tests.support.scripted_agent import ScriptedAgent, scripted_agent
 from tests.support.servers import Vhost
@@ -14,7 +14,6 @@ from harebell_bus.envelopes import CancelTask, CurrentTask, HeartbeatReason, Sta
 
 from .observing import metric, running
 
-UNHEARD = {"HAREBELL_OFFLINE_SECONDS": "3600"}
 WINDOW = {"HAREBELL_OFFLINE_SECONDS": "8"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from tests.support.gate import gate_before
 from tests.support.kubectl import Kubectl
-from tests.support.processes import Processes, free_port
+from tests.support.processes import UNHEARD, Processes, free_port
 from tests.support.release import manifest
 from tests.support.scripted_agent import ScriptedAgent, scripted_agent
 from tests.support.servers import Vhost
@@ -23,7 +23,6 @@ from .observing import finished, metric, running, status
 pytestmark = pytest.mark.timeout(240, func_only=True)  # an operator takes seconds to start on a busy machine
 
 AT_ONCE = {"maxRetries": 3, "backoff": {"initialSeconds": 0}}
-UNHEARD = {"HAREBELL_OFFLINE_SECONDS": "86400"}
 
 
 async def begin(agent: ScriptedAgent) -> tuple[Work, AbstractIncomingMessage]:

@@ -111,6 +111,19 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(
     until("the Task to be done", lambda: phase(kubectl, "after-handover") == "Succeeded")
 
 
+def test_whoever_comes_back_under_its_name_leads_again_at_once(
+    start: Processes, kubectl: Kubectl, lease: str
+) -> None:
+    """As a container that dies in the Pod of the only operator, whose Lease is longer."""
+    only = {"HAREBELL_LEASE": lease, "HAREBELL_LEASE_SECONDS": "3600", "POD_NAME": "only"}
+    before = start.operator(**only)
+    until("it to lead", lambda: holder(kubectl, lease) == "only", 60)
+    before.kill()
+    start.operator(**only)
+    kubectl.apply(manifest("after-return", "nobody"))
+    until("it to write", lambda: phase(kubectl, "after-return") == "Queued", 60)
+
+
 def test_a_leader_that_was_frozen_ends_when_another_leads(
     start: Processes, kubectl: Kubectl, lease: str
 ) -> None:

@@ -11,7 +11,7 @@ import aio_pika
 from aio_pika.abc import AbstractExchange
 from aio_pika.exceptions import PublishError
 from tests.support.kubectl import Kubectl
-from tests.support.processes import Processes, free_port
+from tests.support.processes import UNHEARD, Processes, free_port
 from tests.support.release import manifest
 from tests.support.scripted_agent import scripted_agent
 from tests.support.servers import Vhost
@@ -128,7 +128,7 @@ def test_an_operator_killed_and_restarted_adopts_what_runs(start: Processes, kub
 async def test_the_second_to_start_an_attempt_is_told_to_stop(
     start: Processes, kubectl: Kubectl, vhost: Vhost
 ) -> None:
-    start.operator()
+    start.operator(**UNHEARD)
     url = vhost.agent_url("fence")
     async with scripted_agent(url, "one", "fence") as one, scripted_agent(url, "two", "fence") as two:
         await one.register()
@@ -153,7 +153,7 @@ async def test_the_second_to_start_an_attempt_is_told_to_stop(
 
 
 async def test_retries_end_in_the_dead_letters(start: Processes, kubectl: Kubectl, vhost: Vhost) -> None:
-    start.operator()
+    start.operator(**UNHEARD)
     policy = {"maxRetries": 2, "backoff": {"initialSeconds": 1, "factor": 1}}
     async with scripted_agent(vhost.agent_url("poison"), "clumsy", "poison") as agent:
         await agent.register()

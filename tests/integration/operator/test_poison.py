@@ -13,7 +13,7 @@ from tests.support.api import KEY, Api
 from tests.support.api import running as running_api
 from tests.support.keys import record, write
 from tests.support.kubectl import Kubectl
-from tests.support.processes import Processes, free_port
+from tests.support.processes import UNHEARD, Processes, free_port
 from tests.support.release import manifest
 from tests.support.scripted_agent import scripted_agent
 from tests.support.servers import Vhost
@@ -28,8 +28,6 @@ from .observing import dead_letter, dead_letters, finished, metric, reasons, run
 pytestmark = pytest.mark.timeout(300, func_only=True)
 
 FRAGILE = {"HAREBELL_AGENT_MODULE": "tests.integration.operator.fragile:agent"}
-UNHEARD = {"HAREBELL_OFFLINE_SECONDS": "86400"}
-"""Nobody is missed for silence: whatever is noticed is noticed otherwise."""
 
 
 def retries(count: int) -> dict[str, Any]:

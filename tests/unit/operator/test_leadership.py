@@ -1,9 +1,11 @@
 """When a leader must take its Lease for lost, with an API server that is only a coroutine."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from kubernetes.aio.client import V1Lease, V1LeaseSpec
 
 from harebell_operator import leadership
 
@@ -12,10 +14,24 @@ RENEW_SECONDS = 0.3
 
 @pytest.fixture
 def lock(monkeypatch: pytest.MonkeyPatch) -> leadership.Lock:
-    monkeypatch.setattr(leadership, "RENEW_SECONDS", RENEW_SECONDS)
+    monkeypatch.setattr(leadership.Terms, "renew_seconds", RENEW_SECONDS)
     monkeypatch.setattr(leadership, "CALL_SECONDS", 0.1)
     api: Any = None
-    return leadership.Lock("lease", "ns", "me", api)
+    return leadership.Lock(leadership.Terms("ns", "lease", "me", 10), api, lambda: None)
+
+
+class Api:
+    """Answers with one Lease."""
+
+    def __init__(self, holder: str | None) -> None:
+        self.holder = holder
+
+    async def read_namespaced_lease(self, name: str, namespace: str) -> V1Lease:
+        at = datetime.now(UTC)
+        spec = V1LeaseSpec(
+            holder_identity=self.holder, lease_duration_seconds=10, acquire_time=at, renew_time=at
+        )
+        return V1Lease(spec=spec)
 
 
 async def answer(written: bool, after: float = 0) -> bool:
@@ -61,3 +77,14 @@ async def test_who_never_led_has_nothing_to_lose(lock: leadership.Lock) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2 * RENEW_SECONDS):
             await lock.expired()
+
+
+@pytest.mark.parametrize(("holder", "stands_by"), [("another", True), ("me", False), (None, False)])
+async def test_it_stands_by_where_another_holds_the_lease(holder: str | None, stands_by: bool) -> None:
+    seen: list[None] = []
+    api: Any = Api(holder)
+    lock = leadership.Lock(leadership.Terms("ns", "lease", "me", 10), api, lambda: seen.append(None))
+    lock.api_instance = api
+    found, record = await lock.get("lease", "ns")
+    assert (found, record.holder_identity) == (True, holder)
+    assert bool(seen) is stands_by

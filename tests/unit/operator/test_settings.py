@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from harebell_operator.decide.pod import Credentials
+from harebell_operator.leadership import Terms
 from harebell_operator.settings import Settings, SettingsError
 
 ENOUGH = {"HAREBELL_AMQP_URL": "amqp://broker/", "HAREBELL_NAMESPACE": "ns"}
@@ -13,8 +14,16 @@ ENOUGH = {"HAREBELL_AMQP_URL": "amqp://broker/", "HAREBELL_NAMESPACE": "ns"}
 def test_defaults() -> None:
     settings = Settings.from_environment(ENOUGH)
     assert (settings.heartbeat_seconds, settings.offline_seconds) == (60, 180)
-    assert (settings.port, settings.lease) == (9090, None)
+    assert (settings.port, settings.terms) == (9090, None)
     assert settings.agent_ttl == timedelta(days=1)
+
+
+def test_the_terms_of_leadership() -> None:
+    lease = ENOUGH | {"HAREBELL_LEASE": "operator", "POD_NAME": "me"}
+    assert Settings.from_environment(lease).terms == Terms("ns", "operator", "me", 10)
+    longer = Settings.from_environment(lease | {"HAREBELL_LEASE_SECONDS": "60"}).terms
+    assert longer == Terms("ns", "operator", "me", 60)
+    assert longer.renew_seconds < 60
 
 
 def test_agents_can_be_kept_for_good() -> None:
