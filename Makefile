@@ -38,12 +38,13 @@ lock: | $(BIN)/uv ## write requirements/*.txt anew
 # ---- checks ----------------------------------------------------------------------------------------------
 
 .PHONY: generate
-generate: venv ## write what is generated from the models: CRDs, AsyncAPI and OpenAPI documents, policies, schema of the chart's values
+generate: venv ## write what is generated from the models: CRDs, AsyncAPI and OpenAPI documents, policies, list of metrics, schema of the chart's values
 	@$(BIN)/python -m harebell_crds.generate crds charts/harebell/crds
 	@$(BIN)/python -m harebell_bus.asyncapi docs
 	@$(BIN)/python -m harebell_bus.policies docs
 	@$(BIN)/python -m charts.values charts/harebell
 	@$(BIN)/python -m harebell_api.generate docs
+	@$(BIN)/python -m docs.reference docs
 
 .PHONY: format
 format: venv ## format and fix what can be fixed

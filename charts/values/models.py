@@ -301,6 +301,14 @@ class Rules(Section):
     runbook_url: str
 
 
+class Dashboard(Section):
+    """A dashboard for Grafana."""
+
+    enabled: bool
+    labels: Strings
+    annotations: Strings
+
+
 class Monitoring(Section):
     """What Prometheus is told, in resources of its operator."""
 
@@ -308,6 +316,7 @@ class Monitoring(Section):
     interval: Duration
     labels: Strings
     rules: Rules
+    dashboard: Dashboard
 
 
 class Values(Section):

@@ -1,43 +1,27 @@
 """What Prometheus is told: monitors that find every port, and alerts over metrics that there are."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import promql_parser
 import pytest
-from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.metrics import MetricWrapperBase
+from docs.reference.metrics import exported
 from tests.support.chart import REPOSITORY, VARIANTS, of_kind, pods, render
-
-import harebell_archive.metrics  # noqa: F401 - its metrics register themselves
-import harebell_operator.metrics  # noqa: F401 - the same
-from harebell_api.metrics import Metrics as ApiMetrics
 
 MONITORED = VARIANTS["monitored"]
 TARGET_LABELS = {"namespace", "pod"}
 """Put to every series by the Prometheus Operator."""
-SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 
 
-def exported(*registries: CollectorRegistry) -> dict[str, set[str]]:
-    """Labels by the name of each series."""
-    found: dict[str, set[str]] = {}
-    for registry in registries:
-        for collector in registry._collector_to_names:
-            if isinstance(collector, MetricWrapperBase):
-                (family,) = collector.describe()
-                labels = set(collector._labelnames)
-                if family.type == "stateset":
-                    labels.add(family.name)
-                for suffix in SUFFIXES.get(family.type, ("",)):
-                    found[f"{family.name}{suffix}"] = labels
-    return found
-
-
-API_METRICS = ApiMetrics()
-API_METRICS.observe_keys(lambda: 1.0, lambda: True)  # which the application adds
-EXPORTED = exported(REGISTRY, API_METRICS.registry)
+EXPORTED = {
+    series: set(metric.labels)
+    for metrics in exported().values()
+    for metric in metrics
+    for series in metric.series
+}
+"""Labels by the name of each series."""
 
 
 def alerts() -> dict[str, dict[str, Any]]:
@@ -174,3 +158,61 @@ def test_nothing_for_prometheus_unless_asked() -> None:
     assert not of_kind(render(), "ServiceMonitor", "PodMonitor", "PrometheusRule")
     quiet = {"monitoring": {"enabled": True, "rules": {"enabled": False}}}
     assert not of_kind(render(quiet), "PrometheusRule")
+
+
+# ---- the dashboard ---------------------------------------------------------------------------------------
+
+DASHBOARD = {"monitoring": {"dashboard": {"enabled": True, "annotations": {"grafana_folder": "agents"}}}}
+INTERVAL = "$__rate_interval"
+"""Put in by Grafana."""
+
+
+def dashboard() -> dict[str, Any]:
+    (found,) = (m for n, m in of_kind(render(DASHBOARD), "ConfigMap").items() if n.endswith("-dashboard"))
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert found["metadata"]["annotations"] == {"grafana_folder": "agents"}
+    shown: dict[str, Any] = json.loads(found["data"]["harebell.json"])
+    return shown
+
+
+PANELS = dashboard()["panels"]
+QUERIES = [
+    pytest.param(target, id=f"{panel['title']}-{target['refId']}")
+    for panel in PANELS
+    for target in panel.get("targets", ())
+]
+
+
+@pytest.mark.parametrize("target", QUERIES)
+def test_the_dashboard_asks_for_metrics_and_labels_that_there_are(target: dict[str, str]) -> None:
+    found = list(selectors(target["expr"].replace(INTERVAL, "5m")))
+    assert found
+    labels = TARGET_LABELS | {"le"}
+    for selector in found:
+        assert ("namespace", "$namespace") in {(m.name, m.value) for m in selector.matchers.matchers}
+        assert {m.name for m in selector.matchers.matchers} <= EXPORTED[selector.name] | TARGET_LABELS
+        labels |= EXPORTED[selector.name]
+    grouped = re.findall(r"\b(?:by|on) \(([^)]*)\)", target["expr"])
+    assert {label for each in grouped for label in each.split(", ")} <= labels
+    named = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+    assert named <= labels
+    # What is not grouped by shows as one line for each of its values, all of one name.
+    if " by (" in target["expr"]:
+        by = set().union(*(each.split(", ") for each in re.findall(r"by \(([^)]*)\)", target["expr"])))
+        assert by - {"le"} == named
+
+
+def test_panels_have_places_of_their_own() -> None:
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    taken = [
+        (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
+        for panel in PANELS
+        for x in range(panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["h"])
+    ]
+    assert len(set(taken)) == len(taken)
+    assert all(x < 24 for x, _ in taken)
+
+
+def test_no_dashboard_unless_asked() -> None:
+    assert not [name for name in of_kind(render(), "ConfigMap") if "dashboard" in name]

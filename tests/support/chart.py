@@ -114,6 +114,7 @@ VARIANTS |= {
             "enabled": True,
             "labels": {"release": "prometheus"},
             "rules": {"runbookUrl": "https://docs.example.org/runbook"},
+            "dashboard": {"enabled": True},
         }
     },
     "bare": {

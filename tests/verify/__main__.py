@@ -20,6 +20,7 @@ GENERATED = {
     "harebell_bus.policies": ("docs",),
     "charts.values": ("charts/harebell",),
     "harebell_api.generate": ("docs",),
+    "docs.reference": ("docs",),
 }
 """Where each generator writes."""
 

@@ -23,6 +23,13 @@ AGENTS = Gauge("harebell_agents", "Agents by type and phase", ["agent_type", "ph
 AGENTS_NOT_CONSUMING = Gauge(
     "harebell_agents_not_consuming", "Agents that do not listen for work though they should", ["agent_type"]
 )
+GPUS = Gauge(
+    "harebell_gpus",
+    "GPUs of the agents that are there, by their type; one that several share counts once",
+    ["agent_type"],
+)
+GPU_MEMORY_SIZE = Gauge("harebell_gpu_memory_size_bytes", "Memory that these GPUs have", ["agent_type"])
+GPU_MEMORY_USED = Gauge("harebell_gpu_memory_used_bytes", "Memory of these GPUs in use", ["agent_type"])
 TASKS = Gauge("harebell_tasks", "Tasks by phase", ["phase"])
 QUEUE_DEPTH = Gauge("harebell_queue_depth", "Tasks that wait for an agent, by type", ["agent_type"])
 QUEUE_OLDEST = Gauge(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from . import metrics
+from . import gpus, metrics
 from .store import Store
 
 
@@ -34,6 +34,12 @@ async def serve(
         metrics.AGENTS_NOT_CONSUMING.clear()
         for kind, count in store.deaf_agents().items():
             metrics.AGENTS_NOT_CONSUMING.labels(kind).set(count)
+        for gauge in (metrics.GPUS, metrics.GPU_MEMORY_SIZE, metrics.GPU_MEMORY_USED):
+            gauge.clear()
+        for kind, fleet in gpus.by_type(store.agents.values()).items():
+            metrics.GPUS.labels(kind).set(fleet.count)
+            metrics.GPU_MEMORY_SIZE.labels(kind).set(fleet.size_bytes)
+            metrics.GPU_MEMORY_USED.labels(kind).set(fleet.used_bytes)
         metrics.QUEUE_DEPTH.clear()
         for kind, depth in store.queue_depths().items():
             metrics.QUEUE_DEPTH.labels(kind).set(depth)

@@ -1,0 +1,1 @@
+"""Writes the documentation that is made of the code of several components."""
