@@ -15,7 +15,7 @@ def start(tmp_path: Path, vhost: Vhost, namespace: str, kubeconfig: Path) -> Ite
         yield starter
 
 
-def diarist(start: Processes, kind: str, diary: Path) -> Process:
+def diarist(start: Processes, kind: str, diary: Path, **environment: str) -> Process:
     """Start an agent of a type that writes down what it does."""
     module = f"{__name__.rpartition('.')[0]}.diary:agent"
-    return start.agent(f"{kind}-1", kind, HAREBELL_AGENT_MODULE=module, DIARY=str(diary))
+    return start.agent(f"{kind}-1", kind, HAREBELL_AGENT_MODULE=module, DIARY=str(diary), **environment)
