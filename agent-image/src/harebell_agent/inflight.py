@@ -21,6 +21,8 @@ class Attempt:
 
     work: Work
     stop: Stop = field(default_factory=Stop, compare=False)
+    vouched: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+    """Set when the operator, asked about it, says that it is to begin."""
 
     @property
     def key(self) -> tuple[str, int]:

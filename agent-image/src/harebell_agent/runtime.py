@@ -26,6 +26,7 @@ from .replies import Replies
 from .resources import ResourceReader
 from .session import Session
 from .settings import Settings
+from .vouching import Vouching
 from .worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,9 @@ class Runtime:
         )
         self._shutdown = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._worker = Worker(ref, agent.actions, Replies(self._publisher), self._inflight, self._metrics)
+        vouching = Vouching(self._inflight)
+        replies = Replies(self._publisher)
+        self._worker = Worker(ref, agent.actions, replies, self._inflight, vouching, self._metrics)
         self._session = Session(
             agent_type,
             settings.agent_id,
@@ -86,6 +89,7 @@ class Runtime:
             self._presence,
             self._worker,
             self._inflight,
+            vouching,
             announcements,
             self._listening,
             settings.concurrency,

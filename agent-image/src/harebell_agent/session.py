@@ -14,6 +14,7 @@ from harebell_bus.envelopes import (
     CancelMode,
     CancelTask,
     Command,
+    Proceed,
     Query,
     Standing,
     Superseded,
@@ -28,11 +29,13 @@ from harebell_bus.publisher import Publisher
 from harebell_bus.topology import agent_queue_name, agent_topology
 
 from .announcements import Announcements
+from .delivery import Permit
 from .inflight import InFlight
 from .listening import Listening
 from .outcome import StopCause
 from .presence import Presence
-from .worker import Permit, Worker
+from .vouching import Vouching
+from .worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ class Session:
         presence: Presence,
         worker: Worker,
         inflight: InFlight,
+        vouching: Vouching,
         announcements: Announcements,
         listening: Listening,
         slots: int,
@@ -61,6 +65,7 @@ class Session:
         self._presence = presence
         self._worker = worker
         self._inflight = inflight
+        self._vouching = vouching
         self._announcements = announcements
         self._loops = listening
         self._slots = slots
@@ -114,11 +119,15 @@ class Session:
             case Welcome():
                 # Before anything can be claimed.
                 self._inflight.supersede(command.superseded)
+                self._vouching.hear_from(command.operator)
                 self._presence.greet(command)
             case WorkQueues(work_queues=work_queues):
                 self._presence.requeue(work_queues)
-            case Query():
+            case Query(operator=operator):
+                self._vouching.hear_from(operator)
                 self._presence.query()
+            case Proceed(task=task, attempt=number):
+                self._vouching.proceed(task, number)
             case Standing():
                 self._presence.told(command)
             case Superseded(newest=newest):

@@ -10,9 +10,10 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
@@ -25,6 +26,7 @@ from . import logs
 from .action import Action, InvalidPayloadError, arguments
 from .checkpoints import Checkpoint, Checkpoints
 from .context import Context
+from .delivery import Acknowledged, Delivery, Permit
 from .inflight import Attempt, InFlight
 from .invoke import Run, invoke
 from .metrics import UNKNOWN_ACTION, Metrics
@@ -46,51 +48,9 @@ from .outcome import (
 )
 from .progress import Progress, Report
 from .replies import Replies
+from .vouching import Vouching
 
 logger = logging.getLogger(__name__)
-
-
-class Delivery(Protocol):
-    """What is needed of a claimed message."""
-
-    body: bytes
-    headers: dict[str, Any]
-    message_id: str | None
-    correlation_id: str | None
-    redelivered: bool | None
-
-    async def ack(self) -> None:
-        """The message is dealt with."""
-
-    async def nack(self, multiple: bool = ..., requeue: bool = ...) -> None:
-        """The message goes back."""
-
-
-class Acknowledged:
-    """What is left of a message that is settled: its content."""
-
-    def __init__(self, message: Delivery) -> None:
-        self.body, self.headers = message.body, message.headers
-        self.message_id, self.correlation_id = message.message_id, message.correlation_id
-        self.redelivered = message.redelivered
-
-    async def ack(self) -> None:
-        """It was."""
-
-    async def nack(self, multiple: bool = False, requeue: bool = True) -> None:
-        """It cannot go back; the operator misses the attempt among those the agent lists."""
-
-
-class Permit:
-    """The right to work on one attempt. Whoever takes it must see to its release."""
-
-    def __init__(self, release: Callable[[], None]) -> None:
-        self._release = release
-        self.taken = False
-
-    def release(self) -> None:
-        """Let another attempt be claimed."""
-        self._release()
 
 
 class Worker:
@@ -102,6 +62,7 @@ class Worker:
         actions: Mapping[str, Action],
         replies: Replies,
         inflight: InFlight,
+        vouching: Vouching,
         metrics: Metrics,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -110,6 +71,7 @@ class Worker:
         self._actions = actions
         self._replies = replies
         self._inflight = inflight
+        self._vouching = vouching
         self._metrics = metrics
         self._now = now
         self._running: set[asyncio.Task[None]] = set()
@@ -181,8 +143,9 @@ class Worker:
         self._metrics.current.set(len(self._inflight))
         started = False
         try:
+            word = self._started(work)
             if not told:
-                await self._replies.send(self._started(work))
+                await self._replies.send(word)
             started = True
             # If the acknowledgement is lost, somebody gets the message again; the operator, who has our
             # Started, tells them to stop.
@@ -191,7 +154,7 @@ class Worker:
             if started:
                 permit.taken = True
                 running = asyncio.create_task(
-                    self._work(attempt, permit, told=told), name=f"attempt {work.task.uid}"
+                    self._work(attempt, permit, word, told=told), name=f"attempt {work.task.uid}"
                 )
                 self._running.add(running)
                 running.add_done_callback(self._running.discard)
@@ -209,15 +172,16 @@ class Worker:
             at=self._now(),
             resumable=action is not None and action.resumable,
             idempotent=action is None or action.may_be_repeated(work.payload),
+            asks=action is not None and self._vouching.needed(work),
         )
 
-    async def _work(self, attempt: Attempt, permit: Permit, *, told: bool) -> None:
+    async def _work(self, attempt: Attempt, permit: Permit, word: Started, *, told: bool) -> None:
         work = attempt.work
         try:
             begun = time.monotonic()
             logger.info("started %s", work.action)
             try:
-                run = await self._run(attempt, told=told)
+                run = await self._run(attempt, word, told=told)
             except Exception as error:
                 logger.exception("the agent went wrong")
                 run = Run(Broken(error))
@@ -250,18 +214,21 @@ class Worker:
             return reply(Broken(error))
         return outcome
 
-    async def _run(self, attempt: Attempt, *, told: bool) -> Run:
+    async def _run(self, attempt: Attempt, word: Started, *, told: bool) -> Run:
         work = attempt.work
         action = self._actions.get(work.action)
         if action is None:
             return Run(NotOffered(work.action, tuple(self._actions)))
         if told:
-            started = self._started(work)
-            if not (started.resumable or started.idempotent):
+            if not (word.resumable or word.idempotent):
                 # Whoever had the message may have begun, and only its acknowledgement been lost. Unless the
                 # attempt is somebody's, the operator makes a new one.
                 return Run(Stopped(StopCause.REDELIVERED, "the message came back", begun=False))
-            await self._replies.deliver(started)
+            await self._replies.deliver(word)
+        if word.asks:
+            await self._vouching.given(attempt)
+            if (stopped := attempt.stop.stopped) is not None:
+                return Run(replace(stopped, begun=False))
         try:
             taken = arguments(action, work.payload)
         except InvalidPayloadError as error:

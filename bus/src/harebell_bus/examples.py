@@ -23,6 +23,7 @@ from .envelopes import (
     Message,
     Newest,
     PodRef,
+    Proceed,
     Progressed,
     Query,
     Removed,
@@ -42,6 +43,7 @@ from .lanes import Tier, lane_of, work_queue_names
 _AT: Final = datetime(2026, 1, 19, 12, 0, 0, 250000, UTC)
 _TASK: Final = TaskRef(namespace="team-a", name="count-words", uid="7d5c2f0e-3a41-4c19-9f0b-7a5d0c1e2b3f")
 _AGENT: Final = AgentRef(id="text-7c9-x2x", instance="0b9f5a3c-5d43-4c8e-8f0e-6a1d2c3b4e5f")
+_OPERATOR: Final = "5e0c7d1b-2f6a-4b8e-9a3d-1c4f6e8b0a2d"
 _NOTICE_UID: Final = "c2a1b0d9-8e7f-4a6b-9c5d-4e3f2a1b0c9d"
 _GIB: Final = 2**30
 _IN_USE: Final = work_queue_names("text", (lane_of("critical", Tier.DISK), lane_of("normal", Tier.MEMORY)))
@@ -57,6 +59,7 @@ EXAMPLES: tuple[Message, ...] = (
         priority="normal",
         active_deadline_seconds=300,
         published_at=_AT,
+        operator=_OPERATOR,
     ),
     Started(task=_TASK, attempt=1, agent=_AGENT, at=_AT, resumable=True),
     Progressed(task=_TASK, attempt=1, agent=_AGENT, at=_AT, percent=40, message="2 of 5 chapters"),
@@ -113,11 +116,12 @@ EXAMPLES: tuple[Message, ...] = (
         gap_messages=0,
         last_archived_time=_AT,
     ),
-    Welcome(instance=_AGENT.instance, work_queues=_IN_USE[1:], heartbeat_seconds=60),
+    Welcome(instance=_AGENT.instance, work_queues=_IN_USE[1:], heartbeat_seconds=60, operator=_OPERATOR),
     WorkQueues(work_queues=_IN_USE),
     CancelTask(task=_TASK, attempt=1, mode=CancelMode.GRACEFUL, reason="the Task was cancelled"),
     SuspendTask(task=_TASK, attempt=1, reason="the Task was suspended"),
-    Query(),
+    Proceed(task=_TASK, attempt=1),
+    Query(operator=_OPERATOR),
     Superseded(newest=(Newest(uid=_TASK.uid, attempt=1, dispatch=1),)),
     Standing(
         instance=_AGENT.instance,

@@ -368,6 +368,7 @@ class AgentReconciler:
             self._heartbeat_seconds,
             paused=entry is not None and bool(self._standings.of(entry).paused_by),
             superseded=self._superseding.of_type(beat.agent_type),
+            operator=self._broker.instance,
         )
 
     def _changed(self, entry: AgentEntry) -> None:

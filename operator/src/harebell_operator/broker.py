@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
@@ -50,6 +51,8 @@ class Broker:
     def __init__(self, settings: BrokerSettings, name: str, *, record_heartbeats: bool) -> None:
         self._link = Link(settings, name)
         self._record_heartbeats = record_heartbeats
+        self.instance = str(uuid4())
+        """This process, for messages to tell it from operators before it."""
         self.publisher = Publisher()
         self._declared: set[str] = set()
         """Names of work queues."""

@@ -7,6 +7,7 @@ from harebell_bus.envelopes import (
     CancelMode,
     CancelTask,
     Newest,
+    Proceed,
     Query,
     Superseded,
     SuspendTask,
@@ -43,6 +44,22 @@ async def send_stop(publisher: Publisher, agent_type: str, task: TaskRef, order:
         logger.info("agent %s was not told to stop Task %s: %s", order.agent_id, task.name, error)
 
 
+async def send_proceed(
+    publisher: Publisher, agent_type: str, agent_id: str, task: TaskRef, attempt: int
+) -> None:
+    """Tell an agent to begin an attempt that it asked about, if it can be told now."""
+    try:
+        await publisher.publish(
+            COMMANDS_EXCHANGE,
+            Proceed(task=task, attempt=attempt),
+            routing_key=command_key(agent_type, agent_id),
+            message_id=f"{task.uid}.{attempt}.proceed",
+            persistent=False,
+        )
+    except BusError as error:
+        logger.info("agent %s was not told to begin Task %s: %s", agent_id, task.name, error)
+
+
 async def send_welcome(
     publisher: Publisher,
     agent_id: str,
@@ -52,6 +69,7 @@ async def send_welcome(
     heartbeat_seconds: float,
     paused: bool,
     superseded: Sequence[Newest],
+    operator: str,
 ) -> None:
     """Tell an agent that it is registered. :raises BusError: it could not be told; it will register again."""
     welcome = Welcome(
@@ -60,6 +78,7 @@ async def send_welcome(
         heartbeat_seconds=heartbeat_seconds,
         paused=paused,
         superseded=tuple(superseded),
+        operator=operator,
     )
     await publisher.publish(
         COMMANDS_EXCHANGE,
@@ -100,8 +119,12 @@ async def send_superseded(publisher: Publisher, agent_type: str, *newest: Newest
     )
 
 
-async def send_query(publisher: Publisher, message_id: str) -> None:
+async def send_query(publisher: Publisher, message_id: str, operator: str) -> None:
     """Ask every agent for a heartbeat now. :raises BusError: they could not be asked."""
     await publisher.publish(
-        ANNOUNCEMENTS_EXCHANGE, Query(), message_id=message_id, persistent=False, mandatory=False
+        ANNOUNCEMENTS_EXCHANGE,
+        Query(operator=operator),
+        message_id=message_id,
+        persistent=False,
+        mandatory=False,
     )

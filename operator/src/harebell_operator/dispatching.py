@@ -122,6 +122,7 @@ class Dispatcher:
             active_deadline_seconds=spec.active_deadline_seconds,
             checkpoint=status.checkpoint.data if status.checkpoint else None,
             published_at=self._clock(),
+            operator=self._broker.instance,
         )
 
 

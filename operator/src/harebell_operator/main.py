@@ -284,7 +284,7 @@ def _now() -> datetime:
 async def _ask_agents(broker: Broker) -> None:
     """Ask every agent what it does. Those that do not hear it say so with their next heartbeat."""
     try:
-        await send_query(broker.publisher, uuid4().hex)
+        await send_query(broker.publisher, uuid4().hex, broker.instance)
     except BusError as error:
         logger.warning("the agents were not asked: %s", error)
 

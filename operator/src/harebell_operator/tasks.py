@@ -23,6 +23,7 @@ from .decide.observation import Report, Sighting, StopOrder, TaskDecision, TaskO
 from .decide.payload import payload_problem
 from .decide.prerequisite import Prospect
 from .decide.task import decide, may_be_lost
+from .decide.vouching import may_begin
 from .dispatching import Dispatcher, reference
 from .graph import Graph
 from .kube import Kube
@@ -130,6 +131,15 @@ class TaskReconciler:
                 entry.status.agent_name, entry.status.attempt, CancelMode.GRACEFUL, "the Task was deleted"
             )
             self._broker.spawn(self._workforce.stop(reference(entry), order))
+        for delivery in entry.inbox:
+            self._stop_begun(delivery.reply)
+
+    def _stop_begun(self, reply: Report) -> None:
+        """Tell whoever says that it has begun a Task that is gone to stop."""
+        if isinstance(reply, Started):
+            why = "the Task was deleted"
+            order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, why, fences=True)
+            self._broker.spawn(self._workforce.stop(reply.task, order))
 
     def heard(self, reply: Report, message: AbstractIncomingMessage) -> None:
         """Take in a reply; its message is acknowledged when its effect is written."""
@@ -138,10 +148,7 @@ class TaskReconciler:
         if entry is None:
             # Deleted meanwhile: nothing to write, but whoever starts it now should not.
             self._broker.acknowledge([message])
-            if isinstance(reply, Started):
-                why = "the Task was deleted"
-                order = StopOrder(reply.agent.id, reply.attempt, CancelMode.IMMEDIATE, why, fences=True)
-                self._broker.spawn(self._workforce.stop(reply.task, order))
+            self._stop_begun(reply)
             return
         entry.inbox.append(Delivery(reply, message))
         self._queue.add(entry.uid)
@@ -198,6 +205,8 @@ class TaskReconciler:
         for order in decision.stop:
             await self._workforce.stop(reference(entry), order)
             entry.cancel_sent = (order.attempt, now)
+        for started in may_begin(observation.replies, decision, entry.spec):
+            await self._workforce.proceed(started)
         if decision.hear_out:
             self._hear_out(entry)
         await self._write(entry, now)

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from harebell_bus.envelopes import TaskRef
+from harebell_bus.envelopes import Started, TaskRef
 
 from .broker import Broker
-from .commands import send_stop
+from .commands import send_proceed, send_stop
 from .decide.agent import AgentObservation, is_offline
 from .decide.consuming import is_deaf
 from .decide.observation import Sighting, StopOrder, Supply
@@ -112,6 +112,13 @@ class Workforce:
             names = tuple(sorted({name for names in by.values() for name in names}))
             found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names, len(deaf))
         return found
+
+    async def proceed(self, reply: Started) -> None:
+        """Tell the agent that asked about an attempt to begin it, if it can be told now."""
+        if (entry := self._store.agents.get(reply.agent.id)) is not None:
+            await send_proceed(
+                self._broker.publisher, entry.agent_type, reply.agent.id, reply.task, reply.attempt
+            )
 
     async def stop(self, task: TaskRef, order: StopOrder) -> None:
         """Tell an agent to stop an attempt, if it can be told now."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.kubectl import Kubectl
 from tests.support.lanes import counts
-from tests.support.processes import Processes
+from tests.support.processes import UNHEARD, Processes
 from tests.support.release import manifest
 from tests.support.tasks import all_in
 from tests.support.waiting import until
@@ -88,3 +88,33 @@ def test_what_was_cancelled_and_is_gone_is_dropped_by_agents_that_come_later(
     until("another to be done", lambda: all_in("Succeeded", kubectl, [last]), 60)
     assert diary.read_text().split() == [last]
     assert asyncio.run(counts(amqp_url, kind, [lane])) == {lane: 0}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("agent", ["that was there", "that comes later"])
+def test_what_is_deleted_while_no_operator_runs_is_not_begun(
+    start: Processes, kubectl: Kubectl, tmp_path: Path, agent: str
+) -> None:
+    """The next operator has never heard of it; agents ask about all that this one has not published."""
+    there = agent == "that was there"
+    kind, diary = f"unknown-{'there' if there else 'later'}", tmp_path / "diary"
+    hold, left, kept, last = (f"{kind}-{what}" for what in ("hold", "left", "kept", "last"))
+    operator = start.operator(**UNHEARD)
+    if there:
+        diarist(start, kind, diary)
+        kubectl.apply(manifest(hold, kind, "hold"))
+        until("the agent to be busy", lambda: all_in("Running", kubectl, [hold]), 60)
+    kubectl.apply(manifest(left, kind, "note"), manifest(kept, kind, "note"))
+    until("both to be queued", lambda: all_in("Queued", kubectl, [left, kept]), 60)
+    operator.kill()
+    kubectl("delete", "task", left)
+    start.operator(**UNHEARD)
+    # Published by this one.
+    kubectl.apply(manifest(last, kind, "note"))
+    until("it to be queued", lambda: all_in("Queued", kubectl, [last]), 60)
+    if there:
+        cancel(kubectl, hold)
+    else:
+        diarist(start, kind, diary)
+    until("the others to be done", lambda: all_in("Succeeded", kubectl, [kept, last]), 60)
+    assert sorted(diary.read_text().split()) == sorted([kept, last])

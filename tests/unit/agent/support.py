@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 from harebell_agent import Agent, Context
 from harebell_agent.checkpoints import Checkpoint, Checkpoints, Saved
 from harebell_agent.context import CancelSignal
+from harebell_agent.delivery import Permit
 from harebell_agent.inflight import InFlight
 from harebell_agent.metrics import Metrics
 from harebell_agent.outcome import as_json
 from harebell_agent.replies import Replies
-from harebell_agent.worker import Permit, Worker
+from harebell_agent.vouching import Vouching
+from harebell_agent.worker import Worker
 from harebell_bus import envelopes
 from harebell_bus.codec import encode
 from harebell_bus.envelopes import AgentRef, TaskRef, Work
@@ -117,14 +119,19 @@ class Desk:
     metrics: Metrics = field(default_factory=Metrics)
     released: int = 0
     pauses: list[float] = field(default_factory=list)
+    answer_seconds: float = 3600
 
     def __post_init__(self) -> None:
         async def pause(seconds: float) -> None:
             self.pauses.append(seconds)
             await asyncio.sleep(0)
 
+        self.vouching = Vouching(self.inflight, self.answer_seconds)
         replies = Replies(self.broker, pause)
-        self.worker = Worker(ME, self.agent.actions, replies, self.inflight, self.metrics, now=lambda: NOW)
+        actions = self.agent.actions
+        self.worker = Worker(
+            ME, actions, replies, self.inflight, self.vouching, self.metrics, now=lambda: NOW
+        )
 
     def _release(self) -> None:
         self.released += 1

@@ -198,7 +198,9 @@ async def test_commands_are_obeyed(mode: CancelMode) -> None:
     presence = made(desk)
     publisher: Any = desk.broker
     told, loops = Announcements(), Listening()
-    session = Session("text", ME.id, publisher, presence, desk.worker, desk.inflight, told, loops, 1)
+    session = Session(
+        "text", ME.id, publisher, presence, desk.worker, desk.inflight, desk.vouching, told, loops, 1
+    )
     attempt = desk.inflight.add(work())
     assert attempt
     session.obey(CancelTask(task=TASK, attempt=2, mode=mode, reason="another attempt"))
@@ -216,7 +218,9 @@ async def test_a_suspended_attempt_is_to_be_handed_back() -> None:
     desk = Desk()
     publisher: Any = desk.broker
     told, loops = Announcements(), Listening()
-    session = Session("text", ME.id, publisher, made(desk), desk.worker, desk.inflight, told, loops, 1)
+    session = Session(
+        "text", ME.id, publisher, made(desk), desk.worker, desk.inflight, desk.vouching, told, loops, 1
+    )
     attempt = desk.inflight.add(work())
     assert attempt
     session.obey(SuspendTask(task=TASK, attempt=1, reason="the Task was suspended"))

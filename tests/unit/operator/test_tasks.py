@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from harebell_bus.envelopes import Message, Removed, Work
+from harebell_bus.envelopes import AgentRef, Message, Removed, Started, Superseded, TaskRef, Work
 from harebell_bus.errors import BrokerUnavailableError
 from harebell_bus.publisher import Publisher
 from harebell_operator.agents import AgentReconciler
 from harebell_operator.broker import Broker
-from harebell_operator.decide.observation import Sighting, Supply
+from harebell_operator.decide.observation import Sighting, StopOrder, Supply
 from harebell_operator.kube import Kube
 from harebell_operator.store import Store
 from harebell_operator.superseding import Superseding
@@ -44,6 +44,7 @@ class Around(Publisher):
     def __init__(self) -> None:
         super().__init__()
         self.now = T0
+        self.instance = "this operator"
         self.done: list[str] = []
         self.confirm = asyncio.Event()
         self.confirm.set()
@@ -62,8 +63,9 @@ class Around(Publisher):
     async def publish(self, exchange: str, message: Message | bytes, **_: Any) -> None:
         if self.down:
             raise BrokerUnavailableError("down")
-        assert isinstance(message, Work | Removed)
-        self.done.append(f"publish {message.kind} {message.task.name}")
+        assert isinstance(message, Work | Removed | Superseded)
+        about = "" if isinstance(message, Superseded) else f" {message.task.name}"
+        self.done.append(f"publish {message.kind}{about}")
         self.asked.set()
         await self.confirm.wait()
 
@@ -87,6 +89,12 @@ class Around(Publisher):
 
     async def write_status(self, _: str, name: str, uid: str, status: dict[str, Any]) -> None:
         self.done.append(f"write {name} {status['phase']}")
+
+    async def stop(self, task: TaskRef, order: StopOrder) -> None:
+        self.done.append(f"stop {task.name} at {order.agent_id}")
+
+    async def proceed(self, started: Started) -> None:
+        self.done.append(f"proceed {started.task.name} at {started.agent.id}")
 
     async def record(self, *_: Any) -> None: ...
 
@@ -197,3 +205,39 @@ async def test_a_task_that_somebody_deletes_is_recorded(tasks: TaskReconciler, a
     (recording,) = around.spawned
     await recording
     assert around.done == ["publish Removed t"]
+
+
+QUEUED = {"phase": "Queued", "attempt": 1, "queuedAt": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+
+
+def started(name: str, *, asks: bool = False) -> Started:
+    task = TaskRef(namespace="ns", name=name, uid=f"uid-{name}")
+    agent = AgentRef(id="anna", instance="a1")
+    return Started(task=task, attempt=1, agent=agent, at=T0 + timedelta(seconds=1), asks=asks)
+
+
+@pytest.mark.parametrize("first", ["it is deleted", "the agent is heard"])
+async def test_whoever_begins_a_task_that_is_deleted_is_told_to_stop(
+    tasks: TaskReconciler, around: Around, first: str
+) -> None:
+    """Also when both come before the Task is looked at."""
+    gone = body("t", status=QUEUED)
+    message: Any = object()
+    tasks.observed(gone)
+    if first == "the agent is heard":
+        tasks.heard(started("t"), message)
+    tasks.removed(gone)
+    if first == "it is deleted":
+        tasks.heard(started("t"), message)
+    while around.spawned:
+        await around.spawned.pop()
+    assert "stop t at anna" in around.done
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_whoever_asks_is_told_to_begin(tasks: TaskReconciler, around: Around, asks: bool) -> None:
+    message: Any = object()
+    tasks.observed(body("t", status=QUEUED))
+    tasks.heard(started("t", asks=asks), message)
+    await tasks.reconcile("uid-t")
+    assert ("proceed t at anna" in around.done) is asks

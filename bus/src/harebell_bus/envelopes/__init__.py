@@ -11,6 +11,7 @@ from .commands import (
     CancelTask,
     Command,
     Newest,
+    Proceed,
     Query,
     Standing,
     Superseded,
@@ -58,6 +59,7 @@ __all__ = [
     "Message",
     "Newest",
     "PodRef",
+    "Proceed",
     "Progressed",
     "Query",
     "Removed",
@@ -87,7 +89,7 @@ Message = (
     | Heartbeat
     | ArchiveReport
     | (Welcome | WorkQueues)
-    | (CancelTask | SuspendTask | Query)
+    | (CancelTask | Proceed | SuspendTask | Query)
     | Standing
     | Superseded
 )

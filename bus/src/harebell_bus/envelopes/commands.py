@@ -30,6 +30,8 @@ class Welcome(Envelope):
     """It is registered, but is to take no work until a Standing says otherwise."""
     superseded: tuple[Newest, ...] = ()
     """As in Superseded, for who was not there to be told."""
+    operator: str | None = None
+    """The operator's process that says so."""
 
 
 class WorkQueues(Envelope):
@@ -59,6 +61,15 @@ class CancelTask(Envelope):
     reason: str
 
 
+class Proceed(Envelope):
+    """Begin an attempt that a Started asked about."""
+
+    version: Literal[1] = VERSION
+    kind: Literal["Proceed"] = "Proceed"
+    task: TaskRef
+    attempt: int
+
+
 class SuspendTask(Envelope):
     """Stop working on an attempt, and hand it back. What the action has saved until then, and may save while
     it stops, is what a later attempt goes on from."""
@@ -75,6 +86,8 @@ class Query(Envelope):
 
     version: Literal[1] = VERSION
     kind: Literal["Query"] = "Query"
+    operator: str | None = None
+    """The operator's process that asks."""
 
 
 class Announcement(Envelope):
@@ -113,6 +126,6 @@ class Superseded(Envelope):
 
 
 Command = Annotated[
-    Welcome | WorkQueues | CancelTask | SuspendTask | Query | Standing | Superseded,
+    Welcome | WorkQueues | CancelTask | Proceed | SuspendTask | Query | Standing | Superseded,
     Field(discriminator="kind"),
 ]

@@ -29,6 +29,9 @@ class Started(_Reply):
     """Whether the action declares that it goes on from a checkpoint."""
     idempotent: bool = True
     """Whether it declares that it may be done again from the beginning."""
+    asks: bool = False
+    """Whether the action is begun only after Proceed, or when neither that nor CancelTask comes for long: an
+    operator before the one that the agent knows published the message, and the Task may be gone."""
 
 
 class Progressed(_Reply):

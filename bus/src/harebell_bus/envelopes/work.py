@@ -26,3 +26,6 @@ class Work(Envelope):
     checkpoint: Any = None
     """What an earlier attempt saved, to go on from. Null: from the beginning."""
     published_at: Moment
+    operator: str = ""
+    """The operator's process that published it. The agent asks about messages of any but the newest, see
+    :class:`.replies.Started`."""
