@@ -13,6 +13,7 @@ from harebell_operator.decide.pool import (
     BURST,
     REVIEW,
     SETTLED,
+    STEADY,
     Member,
     PoolDecision,
     PoolObservation,
@@ -36,6 +37,14 @@ def member(
     name: str, presence: Presence = ONLINE, version: str = "new", age: float = 0, **more: Any
 ) -> Member:
     return Member(pod(name, version, age), presence, **more)
+
+
+def crashed(
+    name: str, up_for: float | None = None, presence: Presence = ONLINE, version: str = "new"
+) -> Member:
+    """One whose agent ended and was started again so many seconds ago, or not yet."""
+    since = None if up_for is None else T0 - timedelta(seconds=up_for)
+    return Member(replace(pod(name, version), running_since=since, restarted=True), presence)
 
 
 def decided(replicas: int, *members: Member, setback: Setback | None = None) -> PoolDecision:
@@ -77,6 +86,7 @@ DRAINED = member("drained", draining=True, drained=True)
         # Those without an agent go first of all, and at once.
         (1, (IDLE, member("starting", ABSENT)), "starting", "", "starting", 0),
         (1, (IDLE, member("silent", OFFLINE, tasks=1)), "silent", "", "silent", 0),
+        (1, (IDLE, crashed("crashed", version="new")), "crashed", "", "", 0),
         # One that may be there has to be heard of.
         (1, (IDLE, member("unheard", UNHEARD)), "unheard", "", "", 0),
         (1, (IDLE, member("known", UNHEARD, expected=True, age=9)), "idle", "", "", 0),
@@ -105,6 +115,9 @@ def test_it_looks_again_after_so_many() -> None:
 OLD = [member(f"old{n}", version="old", age=n) for n in range(3)]
 
 
+STEADIED = STEADY.total_seconds()
+
+
 @pytest.mark.parametrize(
     ("replicas", "members", "drain", "delete", "create"),
     [
@@ -122,6 +135,14 @@ OLD = [member(f"old{n}", version="old", age=n) for n in range(3)]
         # A template that does not work stops at one Pod, and the next one replaces that.
         (2, [*OLD[:2], replace(IDLE, presence=ABSENT)], "", "", 0),
         (2, [*OLD[:2], member("bad", ABSENT, version="bad")], "bad", "bad", 0),
+        # Nor does one whose agents register and crash: heartbeats of the dead are still young, and each start
+        # would bring another.
+        (3, [*OLD, crashed("bad")], "", "", 0),
+        (3, [*OLD, crashed("bad", presence=UNHEARD)], "", "", 0),
+        (3, [*OLD, crashed("bad", up_for=STEADIED - 1)], "", "", 0),
+        (3, [*OLD, crashed("mended", up_for=STEADIED)], "old0", "", 0),
+        # Which says nothing against old ones.
+        (3, [*OLD[1:], crashed("old", up_for=1, version="old"), IDLE], "old", "", 0),
         # Scaled while it is rolled out.
         (1, OLD, "old0 old1", "", 0),
         (1, [*OLD, IDLE], "old0 old1 old2", "", 0),
@@ -230,6 +251,18 @@ def test_presence(
     assert presence_of(facts, known=known, heard=heard, gone=gone, due=due, now=T0) == expected
 
 
+def test_one_whose_agent_crashed_is_not_ready() -> None:
+    trouble = Trouble("CrashLoopBackOff", "exit code 139")
+    down = replace(crashed("p"), pod=replace(crashed("p").pod, trouble=trouble))
+    decision = decided(1, down)
+    assert decision.status.ready_replicas == 0
+    assert condition(decision, "Ready") == ("False", "CrashLoopBackOff")
+    assert decided(1, crashed("p", up_for=1)).status.ready_replicas == 1
+
+
 def test_it_looks_again_at_what_no_event_tells() -> None:
+    assert decided(1, OLD[0], crashed("new", up_for=20)).wake_at == T0 + STEADY - timedelta(seconds=20)
+    assert decided(1, OLD[0], crashed("new", up_for=STEADIED)).wake_at is None
+    assert decided(1, crashed("new", up_for=20)).wake_at is None
     assert decided(1, member("unheard", UNHEARD)).wake_at == T0 + REVIEW
     assert decided(1, IDLE).wake_at is None

@@ -278,6 +278,21 @@ def test_what_a_pod_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("agent", "restarted"),
+    [
+        ({"state": {"waiting": {"reason": "ContainerCreating"}}, "restartCount": 0}, False),
+        ({"state": {"running": {"startedAt": "2026-01-01T00:00:05Z"}}, "restartCount": 0}, False),
+        ({"state": {"terminated": {"exitCode": 139}}, "restartCount": 0}, True),
+        ({"state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 139}}}, True),
+        ({"state": {"running": {"startedAt": "2026-01-01T00:00:05Z"}}, "restartCount": 1}, True),
+    ],
+)
+def test_whether_its_agent_ended_before(agent: dict[str, Any], restarted: bool) -> None:
+    sidecar = {"name": "other", "state": {"terminated": {}}, "restartCount": 7}
+    assert facts(shown({"containerStatuses": [sidecar, {"name": "agent", **agent}]})).restarted is restarted
+
+
+@pytest.mark.parametrize(
     ("status", "trouble"),
     [
         (container(waiting={"reason": "ContainerCreating"}), None),

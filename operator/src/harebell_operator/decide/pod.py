@@ -72,11 +72,18 @@ class PodFacts:
     template_hash: str
     running_since: datetime | None
     """Since when the agent's container runs; None while it does not."""
+    restarted: bool = False
+    """Whether the agent's container has ended before, started again or not."""
     ended: bool = False
     """Whether it has ended for good, as by an eviction."""
     terminating: bool = False
     """Whether it has been deleted and may still be ending."""
     trouble: Trouble | None = None
+
+    @property
+    def down(self) -> bool:
+        """Whether the agent's container has ended and has not been started again."""
+        return self.restarted and self.running_since is None
 
 
 def template_hash(template: PodTemplate) -> str:
@@ -246,7 +253,8 @@ def read_pod(body: dict[str, Any]) -> PodFacts | None:
     containers: list[dict[str, Any]] = status.get("containerStatuses") or []
     statuses = [*(status.get("initContainerStatuses") or []), *containers]
     agent: dict[str, Any] = next((c for c in containers if c["name"] == AGENT_CONTAINER), {})
-    running = (agent.get("state") or {}).get("running")
+    state, last = agent.get("state") or {}, agent.get("lastState") or {}
+    running = state.get("running")
     created = datetime.fromisoformat(meta["creationTimestamp"])
     ended = status.get("phase") in ("Succeeded", "Failed")
     return PodFacts(
@@ -256,6 +264,7 @@ def read_pod(body: dict[str, Any]) -> PodFacts | None:
         created_at=created,
         template_hash=(meta.get("labels") or {}).get(HASH_LABEL, ""),
         running_since=datetime.fromisoformat(running["startedAt"]) if running else None,
+        restarted=bool(agent.get("restartCount")) or "terminated" in {**last, **state},
         ended=ended,
         terminating=bool(meta.get("deletionTimestamp")),
         trouble=_why_ended(status) if ended else _unscheduled(status) or _waiting(statuses),

@@ -6,10 +6,9 @@ victim no longer takes work again; one that cannot have work any more is removed
 therefore never removed, and an agent that falls idle takes the place of one that goes on working.
 
 A new template replaces Pods one by one: one more than wanted is made, and an old one is drained for each new
-agent that is ready. So a template that does not work stops after one Pod.
+agent that is ready, and did not just crash. So a template that does not work stops after one Pod.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -28,6 +27,9 @@ BURST = 50
 SETBACK_BACKOFF = Backoff(initial_seconds=1, factor=2, max_seconds=300)
 SETTLED = timedelta(minutes=10)
 """A Pod that lived so long did not fail at once; as the kubelet resets its own backoff."""
+STEADY = timedelta(seconds=60)
+"""An agent that crashed has to run so long before an old one goes for it: each start registers one that is
+about to crash again, and the last heartbeat of the dead stays young for minutes."""
 NOTICE_SECONDS = 0.2
 """Pods and agents change in bursts; a pool is looked at once for all that came within this time."""
 REVIEW = timedelta(seconds=15)
@@ -83,7 +85,14 @@ class Member:
     @property
     def ready(self) -> bool:
         """Whether its agent counts as there."""
-        return self.presence is Presence.ONLINE or (self.presence is Presence.UNHEARD and self.expected)
+        expected = self.presence is Presence.UNHEARD and self.expected
+        return (self.presence is Presence.ONLINE or expected) and not self.pod.down
+
+    @property
+    def steady_at(self) -> datetime | None:
+        """From when on its agent, if ready, can take the place of another; None: at any time."""
+        since = self.pod.running_since if self.pod.restarted else None
+        return since + STEADY if since is not None else None
 
     @property
     def removable(self) -> bool:
@@ -142,7 +151,7 @@ class PoolDecision:
 def decide(obs: PoolObservation, now: datetime) -> PoolDecision:
     """Return what to do about the pool, its status, and when to look again."""
     active = [m for m in obs.members if not m.pod.ended]
-    victims = _victims(active, obs)
+    victims = _victims(active, obs, now)
     chosen = {m.pod.uid for m in victims}
     missing = _missing(active, obs)
     removable = [m for m in obs.members if m.pod.ended] + [m for m in victims if m.removable]
@@ -154,7 +163,7 @@ def decide(obs: PoolObservation, now: datetime) -> PoolDecision:
         delete=tuple(m.pod.uid for m in removable[:BURST]),
         create=0 if waits else min(missing, BURST),
         status=_status(active, len(victims), missing, obs, now),
-        wake_at=_wake_at(active, due if waits else None, now),
+        wake_at=_wake_at(active, due if waits else None, obs, now),
     )
 
 
@@ -162,7 +171,7 @@ def _is_updated(member: Member, obs: PoolObservation) -> bool:
     return member.pod.template_hash == obs.template_hash
 
 
-def _victims(active: list[Member], obs: PoolObservation) -> list[Member]:
+def _victims(active: list[Member], obs: PoolObservation, now: datetime) -> list[Member]:
     """Return the Pods that are to go.
 
     Of those of the present template, what is more than wanted. Of older ones, all that are not ready, and as
@@ -173,7 +182,8 @@ def _victims(active: list[Member], obs: PoolObservation) -> list[Member]:
     surplus = updated[: max(0, len(updated) - obs.replicas)]
     kept = updated[len(surplus) :]
     ready = [m for m in outdated if m.ready]
-    spare = sum(m.ready for m in kept) + len(ready) - obs.replicas
+    replacing = sum(m.ready and (m.steady_at is None or now >= m.steady_at) for m in kept)
+    spare = replacing + len(ready) - obs.replicas
     return [*surplus, *(m for m in outdated if not m.ready), *ready[: max(0, spare)]]
 
 
@@ -197,9 +207,14 @@ def _missing(active: list[Member], obs: PoolObservation) -> int:
     return max(0, min(obs.replicas - updated, most - len(active)))
 
 
-def _wake_at(active: Iterable[Member], due: datetime | None, now: datetime) -> datetime | None:
+def _wake_at(
+    active: list[Member], due: datetime | None, obs: PoolObservation, now: datetime
+) -> datetime | None:
     unheard = any(m.presence is Presence.UNHEARD for m in active)
-    return min((t for t in (due, now + REVIEW if unheard else None) if t is not None), default=None)
+    updated = [m for m in active if _is_updated(m, obs)]
+    steady = [m.steady_at for m in updated if len(updated) < len(active)]
+    moments = [due, now + REVIEW if unheard else None, *(t for t in steady if t is not None and now < t)]
+    return min((t for t in moments if t is not None), default=None)
 
 
 # ---- what to say about it --------------------------------------------------------------------------------
@@ -208,7 +223,7 @@ def _wake_at(active: Iterable[Member], due: datetime | None, now: datetime) -> d
 def _status(
     active: list[Member], leaving: int, missing: int, obs: PoolObservation, now: datetime
 ) -> AgentPoolStatus:
-    ready = sum(m.presence is Presence.ONLINE for m in active)
+    ready = sum(m.presence is Presence.ONLINE and m.ready for m in active)
     outdated = sum(not _is_updated(m, obs) for m in active)
     trouble = _trouble(active, missing, obs)
     status = obs.status.model_copy(
