@@ -100,12 +100,12 @@ class Kube:
         return await self._api.request("POST", self._path(plural), None, body)
 
     async def create_agent(self, name: str, agent_type: str, pod: PodRef | None) -> dict[str, Any]:
-        """Create an Agent, owned by its Pod where it has one here, so that it goes with it.
+        """Create an Agent, owned by its Pod where that is here, so that it goes with it.
 
         :raises AlreadyExistsError: there is one.
         """
         owners = []
-        if pod is not None and pod.namespace == self.namespace:
+        if pod is not None and await self._is_here(pod):
             owners = [{"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid}]
         body = {
             "apiVersion": API_VERSION,
@@ -120,6 +120,17 @@ class Kube:
         created = await self._api.request("POST", self._path("agents"), None, body)
         self._told("agents", [created])
         return created
+
+    async def _is_here(self, pod: PodRef) -> bool:
+        """Return whether there is such a Pod. Other clusters have namespaces of the same name, and what
+        belongs to an owner that does not exist is deleted as often as it is made."""
+        if pod.namespace != self.namespace:
+            return False
+        try:
+            found = await self.get(PODS, pod.name)
+        except NotFoundError:
+            return False
+        return bool(found["metadata"]["uid"] == pod.uid)
 
     async def list_pods(self) -> list[dict[str, Any]]:
         """Return every Pod of an AgentPool. :raises KubeError: they cannot be read now."""

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.support.kubectl import Kubectl
@@ -50,6 +51,21 @@ def column(kubectl: Kubectl, name: str, title: str) -> str:
     """Return what ``kubectl get agents -o wide`` shows; no value of these has a blank."""
     heads, *rows = (line.split() for line in kubectl("get", "agents", "-o", "wide").splitlines())
     return next(row for row in rows if row[0] == name)[heads.index(title)]
+
+
+def test_an_agent_in_a_pod_of_another_cluster_keeps_its_agent(start: Processes, kubectl: Kubectl) -> None:
+    start.operator()
+    # The same namespace there; here nothing of that name, so Kubernetes would collect what it owns.
+    elsewhere = {"POD_NAMESPACE": kubectl.namespace, "POD_NAME": "far", "POD_UID": str(uuid4())}
+    start.agent("far", **elsewhere)
+    made = becomes(kubectl, "far", "Online")
+    assert made["status"]["podName"] == "far"
+    kubectl("patch", "agent", "far", "--type=merge", "-p", '{"spec":{"paused":true}}')
+    paused = becomes(kubectl, "far", "Paused")
+    assert (paused["metadata"]["uid"], "ownerReferences" in paused["metadata"]) == (
+        made["metadata"]["uid"],
+        False,
+    )
 
 
 def test_an_agent_that_stopped_listening_is_shown_and_is_not_taken_for_idle(

@@ -95,6 +95,8 @@ def test_scaled_down_through_a_restart_the_one_that_works_stays(
     until("three Pods", lambda: len(pods(kubectl)) == 3)
     agents = agents_for(start, kubectl, *pods(kubectl))
     busy = begin(kubectl, "long", tmp_path / "go")
+    (owner,) = kubectl.get("agent", busy)["metadata"]["ownerReferences"]
+    assert owner["uid"] == pods(kubectl)[busy]
     scale(kubectl, 1)
     until("the idle ones to go", lambda: set(pods(kubectl)) == {busy}, 60)
     for name in agents.keys() - {busy}:
