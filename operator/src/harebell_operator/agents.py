@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from harebell_bus.envelopes import Heartbeat, HeartbeatReason
 from harebell_bus.errors import UnreadableMessageError
-from harebell_crds.agent import AgentSpec, AgentStatus, CurrentTask
+from harebell_crds.agent import AgentPhase, AgentSpec, AgentStatus, CurrentTask
 from harebell_crds.task import CancelMode, TaskPhase, TaskStatus
 
 from . import metrics
@@ -124,6 +124,8 @@ class AgentReconciler:
     def _there(self, entry: AgentEntry, body: dict[str, Any]) -> None:
         """Take in that a known agent's resource exists, and what its spec asks."""
         meta = body["metadata"]
+        if body["spec"]["type"] != entry.agent_type:
+            return  # Of an earlier agent that had this id; it is in the way when this one's is made.
         if entry.exists and entry.uid == meta["uid"] and meta["generation"] < entry.generation:
             return  # What a list or an answer showed late.
         entry.uid, entry.owned = meta["uid"], bool(meta.get("ownerReferences"))
@@ -174,6 +176,15 @@ class AgentReconciler:
         metrics.HEARTBEATS.labels(beat.reason.value).inc()
         now = self._clock()
         entry = self._store.agents.get(beat.agent.id)
+        if entry is not None and entry.agent_type != beat.agent_type:
+            if not self._makes_way(entry, now):
+                # Never welcomed, it takes no work; it registers again and again until it may.
+                logger.warning(
+                    "agent %s of type %s is refused: one of type %s has this id",
+                    beat.agent.id, beat.agent_type, entry.agent_type,
+                )  # fmt: skip
+                return
+            entry = None
         if entry is None:
             entry = self._introduce(beat, now)
         known = entry.heartbeat
@@ -218,6 +229,18 @@ class AgentReconciler:
         """
         earlier = beat.agent.instance != known.agent.instance and beat.started_at < known.started_at
         return earlier and entry.gone is None and now - entry.last_seen < STRAGGLERS
+
+    def _makes_way(self, entry: AgentEntry, now: datetime) -> bool:
+        """Forget an agent whose id one of another type wants, if it is gone; return whether that is so."""
+        was_offline = entry.heartbeat is None and entry.status.phase == AgentPhase.OFFLINE
+        if is_offline(self._workforce.observe(entry), now) is None and not was_offline:
+            return False
+        for task in self._store.tasks_of(entry.name):
+            self._task_queue.add(task.uid)
+        self._review_pool(entry)
+        self._workforce.changed(entry.agent_type)
+        del self._store.agents[entry.name]
+        return True
 
     def _introduce(self, beat: Heartbeat, now: datetime) -> AgentEntry:
         try:

@@ -97,6 +97,35 @@ def test_an_agent_that_stopped_listening_is_shown_and_is_not_taken_for_idle(
     assert reasons(kubectl, "clings") == ["StoppedConsuming"]
 
 
+def test_agents_of_two_types_with_one_id_do_not_take_each_others_work(
+    start: Processes, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    operator = start.operator()
+    allow = {"HAREBELL_COMMAND_ALLOW": '[["sh", "-c"]]'}
+    first = start.agent("rack-7", "one", **allow)
+    becomes(kubectl, "rack-7", "Online")
+    argv = ["sh", "-c", f"until test -e {tmp_path}/go; do sleep 0.2; done"]
+    kubectl.apply(manifest("rack-long", "one", "command", payload={"argv": argv, "timeoutSeconds": 300}))
+    running(kubectl, "rack-long")
+
+    start.agent("rack-7", "other")
+    until("the second agent to be refused", lambda: "is refused" in operator.log.read_text(), SECONDS)
+    kubectl.apply(manifest("rack-next", "other"))
+    until("the other's work to wait", lambda: task(kubectl, "rack-next").get("reason") == "NoAgent", SECONDS)
+    (tmp_path / "go").touch()
+    until("the work to be done", lambda: task(kubectl, "rack-long").get("phase") == "Succeeded", SECONDS)
+    assert task(kubectl, "rack-long")["attempt"] == 1
+
+    first.stop()
+    until(
+        "the second agent to do its work",
+        lambda: task(kubectl, "rack-next").get("phase") == "Succeeded",
+        SECONDS,
+    )
+    until("its resource", lambda: agents(kubectl)["rack-7"]["spec"]["type"] == "other", SECONDS)
+    becomes(kubectl, "rack-7", "Online")
+
+
 def test_agents_outside_the_cluster_come_go_and_are_forgotten(start: Processes, kubectl: Kubectl) -> None:
     kind = "visiting"
     # Long enough for a look at what is offline, on however busy a machine.
