@@ -1,6 +1,6 @@
 """What every resource model shares: camelCase on the wire, and tolerance of fields a newer version added."""
 
-from datetime import UTC, datetime
+from datetime import MINYEAR, UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
@@ -20,12 +20,22 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def utc(moment: datetime) -> datetime:
+    """Return a moment in UTC, or the nearest that exists there: the API server takes the last second of the
+    year 9999 in any time zone."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        nearest = datetime.min if moment.year == MINYEAR else datetime.max
+        return nearest.replace(tzinfo=UTC)
+
+
 def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(moment).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _rfc3339_micro(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc(moment).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _default_when_null(value: Any) -> Any:

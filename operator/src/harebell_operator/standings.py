@@ -13,6 +13,7 @@ from harebell_bus import envelopes
 from harebell_bus.envelopes import Heartbeat, HeartbeatReason, Standing
 from harebell_bus.errors import BusError
 from harebell_bus.topology import COMMANDS_EXCHANGE, command_key
+from harebell_crds.model import utc
 
 from .broker import Broker
 from .decide.standing import (
@@ -184,5 +185,5 @@ def _envelope(announced: Announced) -> envelopes.Announcement:
         kind=announced.spec.kind,
         message=announced.spec.message,
         issued_at=announced.created_at,
-        expires_at=announced.spec.expires_at,
+        expires_at=utc(expires) if (expires := announced.spec.expires_at) else None,
     )

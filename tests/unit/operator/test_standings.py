@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -73,6 +74,19 @@ class World:
 
     def wait(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("never", ["9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59Z"])
+def test_what_ends_when_time_does_keeps_nobody_from_being_told(never: str) -> None:
+    world = World()
+    world.announce("p")
+    spec = AnnouncementSpec.model_validate({"kind": "Notice", "expiresAt": never})
+    world.store.announcements["n"] = replace(world.store.announcements["p"], name="n", uid="n", spec=spec)
+    world.standings.invalidate()
+    world.beat()
+    (told,) = world.sent
+    assert (told.paused, {a.uid for a in told.announcements}) == (True, {"p", "n"})
+    assert spec.to_wire()["expiresAt"] == "9999-12-31T23:59:59Z"
 
 
 def test_an_agent_is_told_once_and_then_agrees() -> None:
