@@ -209,6 +209,7 @@ class Store:
         self._tasks_by_agent: dict[str, set[str]] = {}
         self._republished: set[str] = set()
         self._tasks_by_key: dict[str, set[str]] = {}
+        self._inherited: dict[str, set[Lane]] = {}
         self.heard = Heard()
         """For lists, which may be older."""
 
@@ -217,8 +218,15 @@ class Store:
         self.tasks[entry.uid] = entry
         if (key := entry.spec.idempotency_key) is not None:
             self._tasks_by_key.setdefault(key, set()).add(entry.uid)
+        if entry.status.phase == TaskPhase.QUEUED:
+            self._inherited.setdefault(entry.spec.agent_type, set()).add(entry.lane)
         self.dispatched(entry)
         self.assign(entry.uid, None, entry.status.agent_name)
+
+    def inherited_lanes(self, agent_type: str) -> frozenset[Lane]:
+        """Return the lanes that Tasks of a type waited in when they were taken in: an earlier operator used
+        them."""
+        return frozenset(self._inherited.get(agent_type, ()))
 
     def claims(self, key: str | None) -> list[Claim]:
         """Return the claims of all Tasks to a key, or none where there is no key."""

@@ -3,7 +3,7 @@
 A lane is opened when the first message is to go into it, and its agents are told before that message is
 published. Every lane that an agent looks into costs a question to the broker for each Task, so those that
 nobody needs are left out. What a Queued Task waits in is in use whoever opened it, so a new leader tells
-agents of every queue that holds work.
+agents of every queue that holds work. Once in use, a lane stays so until another operator leads.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ from typing import Final
 
 from harebell_bus.errors import BusError
 from harebell_bus.lanes import Lane, Tier, lane_of, work_queue_names
-from harebell_crds.task import DEFAULT_PERSISTENCE, Priority, TaskPhase
+from harebell_crds.task import DEFAULT_PERSISTENCE, Priority
 
 from .broker import Broker
 from .commands import send_work_queues
@@ -60,7 +60,5 @@ class WorkQueues:
         await self._broker.ensure_lanes(agent_type, lanes)
 
     def _in_use(self, agent_type: str) -> frozenset[Lane]:
-        waiting = (e for e in self._store.tasks.values() if e.spec.agent_type == agent_type)
-        return frozenset(
-            self._opened[agent_type] | {e.lane for e in waiting if e.status.phase == TaskPhase.QUEUED}
-        )
+        # Asked for each agent that registers, and all do at once when the broker is back: not by all Tasks.
+        return self._store.inherited_lanes(agent_type) | self._opened[agent_type]

@@ -120,6 +120,15 @@ async def test_what_waits_is_looked_into_whoever_published_it(
     assert around.told == [(type_key("t"), work_queue_names("t", {URGENT, USUAL, IDLE}))]
 
 
+async def test_a_thousand_agents_that_register_at_once_cost_no_look_at_every_task(
+    queues: module.WorkQueues, store: Store
+) -> None:
+    add(store, "waits", "t", Priority.CRITICAL, TaskPhase.QUEUED)
+    store.tasks = cast(dict[str, TaskEntry], None)
+    await queues.restore("t")
+    assert queues.names("t") == work_queue_names("t", {URGENT, USUAL})
+
+
 async def test_who_registers_finds_the_queues_that_somebody_deleted(
     queues: module.WorkQueues, around: Around
 ) -> None:
