@@ -126,17 +126,17 @@ class PoolReconciler:
             return
         entry = self._store.pods.get(facts.uid)
         before = entry.facts if entry else None
+        now = self._clock()
         if entry is None:
-            entry = self._store.pods[facts.uid] = PodEntry(facts)
+            entry = self._store.pods[facts.uid] = PodEntry(facts, since=now)
         entry.facts = facts
         pool = self._store.pools.get(facts.pool_uid)
-        now = self._clock()
         fails = facts.ended and not facts.terminating and entry.drain is None
         if fails and pool is not None and not (before and before.ended):
             trouble = facts.trouble or Trouble("PodEnded", "its Pod ended")
             logger.warning("Pod %s of AgentPool %s ended: %s", facts.name, pool.name, trouble.message)
             if now - facts.created_at < SETTLED:
-                pool.setback = another_setback(pool.setback, trouble, now)
+                pool.setback = another_setback(pool.setback, trouble, now, entry.since)
         self._review(facts.pool_uid)
 
     def _drop(self, uid: str) -> None:

@@ -160,6 +160,8 @@ class PodEntry:
 
     facts: PodFacts
     """As last observed."""
+    since: datetime = field(kw_only=True)
+    """When this operator first saw it."""
     drain: Drain | None = None
     """While it is to be removed."""
     deleted: bool = False

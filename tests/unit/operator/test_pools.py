@@ -15,6 +15,7 @@ from harebell_operator.apiserver import (
     NotFoundError,
     RefusedError,
 )
+from harebell_operator.decide.pod import PodFacts
 from harebell_operator.pools import PoolReconciler
 from harebell_operator.store import AgentEntry, Store
 from harebell_operator.workqueue import WorkQueue
@@ -257,29 +258,28 @@ async def test_the_status_is_written_though_nothing_can_be_done() -> None:
     assert (world.written[-1]["observedGeneration"], world.written[-1]["drainingReplicas"]) == (2, 1)
 
 
+def ended(facts: PodFacts, reason: str = "OutOfcpu") -> dict[str, Any]:
+    """A Pod of the pool as it looks when it has ended for good."""
+    owner = {"apiVersion": "harebell.dev/v1alpha1", "kind": "AgentPool", "uid": UID, "controller": True}
+    return {
+        "metadata": {
+            "name": facts.name,
+            "uid": facts.uid,
+            "creationTimestamp": facts.created_at.isoformat(),
+            "ownerReferences": [owner],
+            "labels": {"harebell.dev/template-hash": facts.template_hash},
+        },
+        "status": {"phase": "Failed", "reason": reason},
+    }
+
+
 async def test_a_pod_that_ends_at_once_is_replaced_with_patience() -> None:
     world = World()
     await world.with_agents(1)
     for n in range(1, 4):
         pool = world.store.pools[UID]
         entry = world.store.pods[f"u-{n}"]
-        body = {
-            "metadata": {
-                "name": entry.facts.name,
-                "uid": f"u-{n}",
-                "creationTimestamp": entry.facts.created_at.isoformat(),
-                "ownerReferences": [
-                    {
-                        "apiVersion": "harebell.dev/v1alpha1",
-                        "kind": "AgentPool",
-                        "uid": UID,
-                        "controller": True,
-                    }
-                ],
-                "labels": {"harebell.dev/template-hash": entry.facts.template_hash},
-            },
-            "status": {"phase": "Failed", "reason": "OutOfcpu"},
-        }
+        body = ended(entry.facts)
         world.reconciler.pod_observed(body)
         world.reconciler.pod_observed(body)
         await world.later()
@@ -290,6 +290,22 @@ async def test_a_pod_that_ends_at_once_is_replaced_with_patience() -> None:
         world.reconciler.pod_deleted(f"u-{n}")
         await world.later(9)
         assert world.made == n + 1
+
+
+async def test_pods_that_end_together_are_one_setback() -> None:
+    world = World()
+    await world.with_agents(16)
+    world.now += timedelta(seconds=60)
+    for entry in list(world.store.pods.values()):
+        # Their node is shut down, as one that was lent for a while.
+        world.reconciler.pod_observed(ended(entry.facts, "Terminated"))
+        world.now += timedelta(seconds=0.1)
+    await world.later()
+    assert len(world.removed) == 16
+    for number in range(1, 17):
+        world.reconciler.pod_deleted(f"u-{number}")
+    await world.later(1)
+    assert world.made == 32
 
 
 async def test_one_being_deleted_makes_no_more_pods() -> None:

@@ -192,7 +192,7 @@ def last(world: World) -> tuple[bool, tuple[str, ...]]:
 
 def test_one_whose_pod_is_to_go_is_paused_beside_what_is_announced() -> None:
     world = World()
-    pod = world.store.pods["pod"] = PodEntry(PodFacts("anna", "pod", "pool", T0, "", T0))
+    pod = world.store.pods["pod"] = PodEntry(PodFacts("anna", "pod", "pool", T0, "", T0), since=T0)
     world.beat()
     pod.drain = Drain("d1", "crew", T0)
     world.standings.tell(world.agent)
@@ -250,6 +250,8 @@ def test_drain_is_the_stronger_word(paused: bool, drain: bool, asked: OrderKind 
 
 def test_only_the_agent_of_the_pod_is_drained() -> None:
     world = World()
-    world.store.pods["other"] = PodEntry(PodFacts("bob", "other", "pool", T0, "", T0), Drain("d", "crew", T0))
+    world.store.pods["other"] = PodEntry(
+        PodFacts("bob", "other", "pool", T0, "", T0), Drain("d", "crew", T0), since=T0
+    )
     world.beat()
     assert world.sent == []

@@ -113,8 +113,16 @@ class Setback:
         return self.at + retry_delay(SETBACK_BACKOFF, self.count, seed)
 
 
-def another_setback(before: Setback | None, trouble: Trouble, now: datetime) -> Setback:
-    """Return the setback after ``before``, which is forgotten after a while."""
+def another_setback(
+    before: Setback | None, trouble: Trouble, now: datetime, since: datetime | None = None
+) -> Setback:
+    """Return the setback after ``before``, which is forgotten after a while.
+
+    :param since: When the Pod that ended was first seen. One that was there before the last setback is no
+        try that failed after it: Pods of a node that is lost end together.
+    """
+    if before is not None and since is not None and since <= before.at:
+        return before
     count = before.count + 1 if before is not None and now - before.at < SETTLED else 1
     return Setback(count, now, trouble)
 
