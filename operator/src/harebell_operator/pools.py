@@ -166,8 +166,10 @@ class PoolReconciler:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
         self._mark(entry, decision, now)
         try:
-            await self._delete(entry, decision)
+            refused = await self._delete(entry, decision)
             await self._create(entry, decision.create)
+            if refused is not None:
+                raise refused
         except Exception:
             # What could not be done is tried again; what is known is said all the same.
             with suppress(KubeError):
@@ -247,8 +249,9 @@ class PoolReconciler:
             if agent.heartbeat and agent.heartbeat.pod and agent.heartbeat.pod.uid == pod_uid:
                 self._agents.redirected(agent)
 
-    async def _delete(self, entry: PoolEntry, decision: PoolDecision) -> None:
-        removed = []
+    async def _delete(self, entry: PoolEntry, decision: PoolDecision) -> KubeError | None:
+        """Delete Pods; return why one could not be. That one must not keep the pool from all else."""
+        removed, refused = [], None
         for uid in decision.delete:
             pod = self._store.pods.get(uid)
             if pod is None:
@@ -258,12 +261,18 @@ class PoolReconciler:
             except NotFoundError:
                 self.pod_deleted(uid)
                 continue
+            except NoAnswerError:
+                raise
+            except KubeError as error:
+                refused = refused or error
+                continue
             pod.deleted = True
             removed.append(pod.facts.name)
         if removed:
             self._review(entry.uid)
             note = EventNote(EventType.NORMAL, "Deleted", f"deleted {_listed(removed)}")
             await record(self._kube, entry, note, self._identity)
+        return refused
 
     async def _create(self, entry: PoolEntry, count: int) -> None:
         if not count:

@@ -16,6 +16,7 @@ from harebell_operator.apiserver import (
     RefusedError,
 )
 from harebell_operator.decide.pod import PodFacts
+from harebell_operator.decide.pool import SETTLED
 from harebell_operator.pools import PoolReconciler
 from harebell_operator.store import AgentEntry, Store
 from harebell_operator.workqueue import WorkQueue
@@ -290,6 +291,19 @@ async def test_a_pod_that_ends_at_once_is_replaced_with_patience() -> None:
         world.reconciler.pod_deleted(f"u-{n}")
         await world.later(9)
         assert world.made == n + 1
+
+
+async def test_a_pod_that_cannot_be_removed_is_in_nobodys_way() -> None:
+    world = World()
+    await world.with_agents(2)
+    world.now += SETTLED
+    for entry in list(world.store.pods.values()):
+        world.reconciler.pod_observed(ended(entry.facts, "Evicted"))
+    world.failing = [RefusedError("403 Forbidden: a webhook is against it")]
+    await world.later()
+    assert (world.removed, world.made) == (["crew-2"], 4)
+    await world.later()
+    assert (world.removed, world.made) == (["crew-2", "crew-1"], 4)
 
 
 async def test_pods_that_end_together_are_one_setback() -> None:
