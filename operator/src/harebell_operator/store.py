@@ -223,7 +223,7 @@ class Store:
         if entry.status.phase == TaskPhase.QUEUED:
             self._inherited.setdefault(entry.spec.agent_type, set()).add(entry.lane)
         self.dispatched(entry)
-        self.assign(entry.uid, None, entry.status.agent_name)
+        self.assign(entry.uid, None, entry.status)
 
     def inherited_lanes(self, agent_type: str) -> frozenset[Lane]:
         """Return the lanes that Tasks of a type waited in when they were taken in: an earlier operator used
@@ -234,19 +234,22 @@ class Store:
         """Return the claims of all Tasks to a key, or none where there is no key."""
         return [self.tasks[uid].claim for uid in self._tasks_by_key.get(key, ())] if key is not None else []
 
-    def assign(self, uid: str, before: str | None, after: str | None) -> None:
-        """Record that the Task's current attempt moved from one agent to another."""
-        if before == after:
+    def assign(self, uid: str, before: TaskStatus | None, after: TaskStatus | None) -> None:
+        """Record that the Task's current attempt moved from one agent to another, or ended with the Task."""
+        had, has = _holder(before), _holder(after)
+        if had == has:
             return
-        if before is not None:
-            self._tasks_by_agent.get(before, set()).discard(uid)
-        if after is not None:
-            self._tasks_by_agent.setdefault(after, set()).add(uid)
+        if had is not None and (tasks := self._tasks_by_agent.get(had)) is not None:
+            tasks.discard(uid)
+            if not tasks:
+                # Pods come and go under ever new names.
+                del self._tasks_by_agent[had]
+        if has is not None:
+            self._tasks_by_agent.setdefault(has, set()).add(uid)
 
     def tasks_of(self, agent: str) -> Iterable[TaskEntry]:
         """Return the unfinished Tasks whose current attempt is the agent's."""
-        entries = (self.tasks.get(uid) for uid in tuple(self._tasks_by_agent.get(agent, ())))
-        return [e for e in entries if e is not None and not (e.status.phase and e.status.phase.terminal)]
+        return [self.tasks[uid] for uid in self._tasks_by_agent.get(agent, ())]
 
     def dispatched(self, entry: TaskEntry) -> None:
         """Record whether earlier messages of the Task may still wait in a queue."""
@@ -262,7 +265,7 @@ class Store:
         """Forget a Task."""
         entry = self.tasks.pop(uid, None)
         if entry is not None:
-            self.assign(uid, entry.status.agent_name, None)
+            self.assign(uid, entry.status, None)
             self._republished.discard(uid)
             if (key := entry.spec.idempotency_key) is not None:
                 self._tasks_by_key[key].discard(uid)
@@ -307,3 +310,10 @@ class Store:
             consuming = find_condition(agent.status.conditions, AgentCondition.CONSUMING)
             counts[agent.agent_type] += consuming is not None and consuming.status == ConditionStatus.FALSE
         return counts
+
+
+def _holder(status: TaskStatus | None) -> str | None:
+    """Return the agent that has a Task which is not finished."""
+    if status is None or (status.phase is not None and status.phase.terminal):
+        return None
+    return status.agent_name

@@ -307,7 +307,7 @@ class TaskReconciler:
         del entry.inbox[: len(taken)]
         entry.unacked += [d.message for d in taken]
         metrics.STALE_REPLIES.inc(decision.stale_replies)
-        self._store.assign(entry.uid, before.agent_name, after.agent_name)
+        self._store.assign(entry.uid, before, after)
         self._store.dispatched(entry)
         self._agents.assigned(entry, before, after, now)
         reworded = only_rewords(entry.written, before) and not only_rewords(entry.written, after)
