@@ -146,7 +146,7 @@ class AgentReconciler:
         labels = dict(meta.get("labels") or {})
         if labels != entry.labels:
             entry.labels = labels
-            self._workforce.changed(entry.agent_type)
+            self._workforce.changed(entry)
             self._standings.tell(entry)
             self._standings.review()
 
@@ -157,7 +157,7 @@ class AgentReconciler:
 
     def redirected(self, entry: AgentEntry) -> None:
         """Take in that something else may hold for an agent now."""
-        self._workforce.changed(entry.agent_type)
+        self._workforce.changed(entry)
         self._standings.tell(entry)
         if entry.heartbeat is not None:
             self._queue.add(entry.name)
@@ -238,7 +238,7 @@ class AgentReconciler:
         for task in self._store.tasks_of(entry.name):
             self._task_queue.add(task.uid)
         self._review_pool(entry)
-        self._workforce.changed(entry.agent_type)
+        self._workforce.changed(entry)
         del self._store.agents[entry.name]
         return True
 
@@ -313,7 +313,7 @@ class AgentReconciler:
         if offline is not None:
             # It stays so until it is heard of, also when the broker goes away and comes back meanwhile.
             entry.gone = offline
-            self._workforce.changed(entry.agent_type)
+            self._workforce.changed(entry)
             self._review_pool(entry)
             for task in self._store.tasks_of(entry.name):
                 self._task_queue.add(task.uid)
@@ -395,7 +395,7 @@ class AgentReconciler:
         )
 
     def _changed(self, entry: AgentEntry) -> None:
-        self._workforce.changed(entry.agent_type)
+        self._workforce.changed(entry)
         self._queue.add(entry.name)
         self._review_pool(entry)
 

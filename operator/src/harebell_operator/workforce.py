@@ -11,6 +11,7 @@ from .commands import send_proceed, send_stop
 from .decide.agent import AgentObservation, is_offline
 from .decide.consuming import is_deaf
 from .decide.observation import Sighting, StopOrder, Supply
+from .headcount import Headcount, Readiness
 from .standings import Standings
 from .store import AgentEntry, Store, TaskEntry
 
@@ -37,7 +38,9 @@ class Workforce:
         self._clock = clock
         self._offline_after = offline_after
         self._started_at = clock()
-        self._supply: dict[str, Supply] = {}
+        self._counts: dict[str, Headcount] = {}
+        self._changed: dict[str, set[str]] = {}
+        """Names of agents to count anew, by type."""
         self.fenced: set[tuple[str, str, int]] | None = None
         """While somebody counts them: agents, Tasks and numbers of attempts that were ordered to stop so."""
 
@@ -58,9 +61,9 @@ class Workforce:
             deaf_since=entry.deaf_since,
         )
 
-    def changed(self, agent_type: str) -> None:
-        """Take in that an agent of a type came, went or changed."""
-        self._supply.pop(agent_type, None)
+    def changed(self, agent: AgentEntry) -> None:
+        """Take in that an agent came, went or changed."""
+        self._changed.setdefault(agent.agent_type, set()).add(agent.name)
 
     def sighting(self, task: TaskEntry, now: datetime) -> Sighting:
         """Say what is known of the agent that has the Task's current attempt.
@@ -88,30 +91,27 @@ class Workforce:
 
     def supply(self, agent_type: str) -> Supply:
         """Count the agents of a type that can be reached, and those of them with room for work or paused."""
-        found = self._supply.get(agent_type)
-        if found is None:
-            now = self._clock()
-            online = [
-                e
-                for e in self._store.agents.values()
-                if e.agent_type == agent_type and e.heartbeat and is_offline(self.observe(e), now) is None
-            ]
-            by = {e.name: self._standings.of(e).paused_by for e in online}
-            # Those that say so and those that are being told: neither is about to take work.
-            paused = {e.name for e in online if by[e.name] or (e.heartbeat and e.heartbeat.paused)}
-            deaf = {
-                e.name
-                for e in online
-                if e.name not in paused and is_deaf(e.deaf_since, e.last_seen, self._offline_after)
+        count = self._counts.get(agent_type)
+        if count is None:
+            count = self._counts[agent_type] = Headcount()
+            self._changed[agent_type] = {
+                e.name for e in self._store.agents.values() if e.agent_type == agent_type
             }
-            idle = [
-                e
-                for e in online
-                if e.name not in paused | deaf and e.heartbeat and len(e.tasks) < e.heartbeat.capacity
-            ]
-            names = tuple(sorted({name for names in by.values() for name in names}))
-            found = self._supply[agent_type] = Supply(len(online), len(idle), len(paused), names, len(deaf))
-        return found
+        for name in self._changed.pop(agent_type, ()):
+            entry = self._store.agents.get(name)
+            same = entry is not None and entry.agent_type == agent_type
+            count.put(name, self._readiness(entry) if entry is not None and same else None)
+        return count.supply()
+
+    def _readiness(self, entry: AgentEntry) -> Readiness | None:
+        beat, seen = entry.heartbeat, self.observe(entry)
+        if beat is None or is_offline(seen, self._clock()) is not None:
+            return None
+        # Those that say so and those that are being told: neither is about to take work.
+        paused = beat.paused or bool(seen.paused_by)
+        deaf = not paused and is_deaf(entry.deaf_since, entry.last_seen, self._offline_after)
+        idle = not paused and not deaf and len(entry.tasks) < beat.capacity
+        return Readiness(idle, paused, seen.paused_by, deaf)
 
     async def proceed(self, reply: Started) -> None:
         """Tell the agent that asked about an attempt to begin it, if it can be told now."""
