@@ -12,6 +12,7 @@ from harebell_crds.announcement import AnnouncementPhase, AnnouncementSpec, Anno
 
 from .agents import AgentReconciler
 from .decide.announcement import Addressee, AnnouncementObservation, decide, is_addressee
+from .decide.standing import is_switch
 from .kube import Kube
 from .reconciling import take_step
 from .reporting import write_when_due
@@ -74,21 +75,26 @@ class AnnouncementReconciler:
             return
         entry.spec, entry.generation = spec, meta["generation"]
         self._store.announcements[entry.uid] = entry
-        self._spread()
+        self._spread(entry)
 
     def deleted(self, uid: str) -> None:
         """Take in that an Announcement is gone: it no longer holds."""
         self._store.heard.add(uid)
-        if self._store.announcements.pop(uid, None) is not None:
+        entry = self._store.announcements.pop(uid, None)
+        if entry is not None:
             self._queue.forget(uid)
-            self._spread()
+            self._spread(entry)
 
-    def _spread(self) -> None:
-        """Have everybody know that what holds has changed."""
+    def _spread(self, entry: AnnouncementEntry) -> None:
+        """Have everybody know that something else holds because of this Announcement."""
         self._standings.invalidate()
         self._agents.announced()
-        for uid in self._store.announcements:
-            self._queue.add(uid)
+        if entry.uid in self._store.announcements:
+            self._queue.add(entry.uid)
+        if is_switch(entry.spec.kind):
+            for uid, other in self._store.announcements.items():
+                if is_switch(other.spec.kind):
+                    self._queue.add(uid)
 
     # ---- reconcile -----------------------------------------------------------------------------------
 
@@ -110,7 +116,7 @@ class AnnouncementReconciler:
             logger.info("%s %s is %s", entry.spec.kind, entry.name, entry.status.phase)
             if before.phase == AnnouncementPhase.ACTIVE:
                 # Its time is over: nothing but the clock tells anybody else.
-                self._spread()
+                self._spread(entry)
         if decision.wake_at is not None:
             self._queue.add_after(entry.uid, (decision.wake_at - now).total_seconds())
         await write_when_due(self._kube, self._queue, entry, now)

@@ -25,6 +25,8 @@ from .decide.standing import (
     Position,
     holding,
     in_force,
+    is_expired,
+    is_switch,
     must_tell,
     selects,
     superseded_by,
@@ -62,12 +64,14 @@ class Standings:
 
     def superseded_by(self, entry: AnnouncementEntry) -> str | None:
         """Return what ended an Announcement's effect, or None."""
+        if not is_switch(entry.spec.kind):
+            return None
         # Not only by what is in force: a Resume stays the end of a Pause when a later Pause supersedes both.
         now = self._clock()
         unexpired = [
             e.announced
             for e in self._store.announcements.values()
-            if e.spec.expires_at is None or now < e.spec.expires_at
+            if is_switch(e.spec.kind) and not is_expired(e.spec, now)
         ]
         other = superseded_by(entry.announced, unexpired)
         return f"{other.spec.kind} {other.name}" if other else None
@@ -94,8 +98,9 @@ class Standings:
 
     def heard(self, agent: AgentEntry, beat: Heartbeat) -> None:
         """Take in what an agent acknowledges, and tell it what it does not keep to."""
+        known = frozenset(beat.acknowledged)
         for uid, entry in self._store.announcements.items():
-            if uid in beat.acknowledged:
+            if uid in known:
                 if agent.name not in entry.acknowledged:
                     entry.acknowledged[agent.name] = self._clock()
                     self._queue.add_after(uid, REVIEW_SECONDS)

@@ -75,12 +75,12 @@ class World:
     def listed(self, bodies: list[dict[str, Any]]) -> None:
         assert bodies == []
 
-    def observe(self, generation: int = 1, **spec: Any) -> None:
+    def observe(self, generation: int = 1, uid: str = UID, **spec: Any) -> None:
         self.reconciler.observed(
             {
                 "metadata": {
                     "name": "halt",
-                    "uid": UID,
+                    "uid": uid,
                     "generation": generation,
                     "creationTimestamp": "2026-01-01T00:00:00Z",
                 },
@@ -135,6 +135,30 @@ async def test_its_end_is_told_to_everybody_and_a_change_of_its_time_too() -> No
     assert world.spread == 3
     world.reconciler.deleted(UID)
     assert (world.spread, world.store.announcements) == (4, {})
+
+
+async def test_only_those_are_looked_at_that_may_be_superseded_now() -> None:
+    """Notices pile up where nobody gives them an end; a further one must not cost a look at them all."""
+    world = World(1)
+
+    async def looked_at() -> set[str]:
+        found = set()
+        while len(world.queue) and (uid := await world.queue.get()):
+            found.add(uid)
+            world.queue.done(uid)
+        return found
+
+    for uid, kind in (("n", "Notice"), ("q", "QuotaAlert"), ("p", "Pause")):
+        world.observe(uid=uid, kind=kind)
+    assert await looked_at() == {"n", "q", "p"}
+    world.observe(uid="m", kind="Maintenance")
+    assert await looked_at() == {"m"}
+    world.observe(uid="r", kind="Resume")
+    assert await looked_at() == {"p", "r"}
+    world.reconciler.deleted("n")
+    assert await looked_at() == set()
+    world.reconciler.deleted("r")
+    assert await looked_at() == {"p"}
 
 
 async def test_one_deleted_while_it_is_written_is_forgotten() -> None:

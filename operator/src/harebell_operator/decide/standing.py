@@ -176,6 +176,11 @@ _OPPOSITE = {
 }
 
 
+def is_switch(kind: AnnouncementKind) -> bool:
+    """Return whether an announcement of this kind ends the effect of others, and others may end its own."""
+    return kind in _OPPOSITE
+
+
 def superseded_by(one: Announced, unexpired: Iterable[Announced]) -> Announced | None:
     """Return a later announcement that says the opposite for everything this one is for, or None."""
     opposite = _OPPOSITE.get(one.spec.kind)
@@ -196,7 +201,7 @@ def superseded_by(one: Announced, unexpired: Iterable[Announced]) -> Announced |
 def in_force(announced: Iterable[Announced], now: datetime) -> tuple[Announced, ...]:
     """Return those that are neither over nor superseded, oldest first."""
     unexpired = [a for a in announced if not is_expired(a.spec, now)]
-    switches = [a for a in unexpired if a.spec.kind in _OPPOSITE]
+    switches = [a for a in unexpired if is_switch(a.spec.kind)]
     left = [a for a in unexpired if superseded_by(a, switches) is None]
     return tuple(sorted(left, key=lambda a: (*_order(a), a.uid)))
 
