@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from harebell_bus.envelopes import AgentRef, Gpu, Heartbeat, HeartbeatReason, Resources
+from harebell_bus.envelopes import AgentRef, Gpu, Heartbeat, HeartbeatReason, Memory, Resources
 from harebell_bus.envelopes import Cpu as BusCpu
 from harebell_crds.agent import AgentPhase, AgentStatus, CurrentTask
+from harebell_crds.agent import Cpu as StatusCpu
 from harebell_crds.agent import Gpu as StatusGpu
+from harebell_crds.agent import Memory as StatusMemory
 from harebell_crds.agent import Resources as StatusResources
 from harebell_crds.conditions import find_condition
 from harebell_crds.task import Attempt, AttemptOutcome, TaskPhase, TaskStatus
@@ -193,6 +195,35 @@ def test_what_an_agent_that_is_gone_has_finished_is_not_known() -> None:
 )
 def test_gpu_memory_never_reads_0_when_unknown(gpus: tuple[StatusGpu, ...] | None, shown: str) -> None:
     assert summarize(StatusResources(gpus=gpus), (), stale=False).gpu_memory == shown
+
+
+def test_figures_that_cannot_be_are_unknown_and_keep_nothing_else_from_being_written() -> None:
+    """As of a driver that has none: NVML's "not available" is the largest number of the field's size."""
+    said = Resources(
+        cpu=BusCpu(cores=-1, utilization_percent=7),
+        memory=Memory(total_bytes=2**64 - 1, used_bytes=1),
+        gpus=(
+            Gpu(
+                index=0,
+                memory_total_bytes=2**64 - 1,
+                memory_used_bytes=1,
+                utilization_percent=2**32 - 1,
+                mig=True,
+            ),
+            Gpu(index=-1),
+        ),
+    )
+    heartbeat = beat(capacity=2**70).model_copy(update={"resources": said})
+    status = decide(observed(heartbeat=heartbeat), at(0)).status
+    assert (status.phase, status.capacity) == (AgentPhase.ONLINE, 2**63 - 1)
+    assert status.resources == StatusResources(
+        cpu=StatusCpu(utilization_percent=7),
+        memory=StatusMemory(used_bytes=1),
+        gpus=(StatusGpu(index=0, memory_used_bytes=1, mig=True),),
+    )
+    assert (
+        decide(observed(status, heartbeat=heartbeat, gone="Left"), at(1)).status.phase == AgentPhase.OFFLINE
+    )
 
 
 def test_gpu_figures_pass_from_heartbeat_to_status() -> None:

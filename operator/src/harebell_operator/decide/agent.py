@@ -18,6 +18,7 @@ from harebell_crds.agent import (
 from harebell_crds.conditions import Condition, ConditionStatus, find_condition, set_condition
 
 from .consuming import consumption, is_deaf, stopped_event
+from .figures import MOST, resources_of
 from .observation import EventNote
 from .standing import Order, OrderKind
 
@@ -170,7 +171,6 @@ def _described(obs: AgentObservation) -> AgentStatus:
     beat = obs.heartbeat
     if beat is None:
         return obs.status
-    resources = Resources.model_validate(beat.resources.model_dump())
     return obs.status.model_copy(
         update={
             "instance": beat.agent.instance,
@@ -185,13 +185,13 @@ def _described(obs: AgentObservation) -> AgentStatus:
             ),
             "pod_name": beat.pod.name if beat.pod else None,
             "node_name": beat.pod.node_name if beat.pod else None,
-            "capacity": beat.capacity,
+            "capacity": min(beat.capacity, MOST),
             "capabilities": Capabilities(
                 actions=tuple(sorted(beat.actions)),
                 resumable=tuple(sorted(beat.resumable)),
                 idempotent=tuple(sorted(beat.idempotent)),
             ),
-            "resources": resources,
+            "resources": resources_of(beat.resources),
         }
     )
 
