@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from harebell_bus.envelopes import AgentRef
 from harebell_bus.link import Link
 from harebell_bus.publisher import Publisher
 
-from . import __version__
+from . import __version__, signals
 from .agent import Agent
 from .announcements import Announcements
 from .errors import SettingsError
@@ -26,6 +26,7 @@ from .replies import Replies
 from .resources import ResourceReader
 from .session import Session
 from .settings import Settings
+from .threads import in_thread
 from .vouching import Vouching
 from .worker import Worker
 
@@ -39,6 +40,8 @@ broker may be restarting too. A Pod's grace period should hold the drain and all
 HURRIED_SECONDS = 5.0
 """The same when told twice to shut down, counted from the second time."""
 GOODBYE_SECONDS = 2.0
+THREADS_SECONDS = 1.0
+"""How long to wait for what coroutines had done in threads (``asyncio.to_thread``): it cannot be stopped."""
 
 
 class Runtime:
@@ -120,9 +123,9 @@ class Runtime:
         :raises UnsupportedBrokerError: the broker is too old.
         :raises SettingsError: the port for probes is taken.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        signals.handle(self.stop)
+        executor = ThreadPoolExecutor()
+        asyncio.get_running_loop().set_default_executor(executor)
         async with serving(application(self.not_ready, self._metrics.registry), self._settings.port):
             link = asyncio.create_task(self._link.run(self._session.run), name="link")
             shutdown = asyncio.create_task(self._shutdown.wait())
@@ -136,8 +139,10 @@ class Runtime:
                 link.cancel()
                 await asyncio.gather(link, shutdown, return_exceptions=True)
         logger.info("ended")
-        if self._worker.leftovers or len(self._inflight):
-            # A coroutine that will not stop would be waited for when the loop closes.
+        threads = in_thread(lambda: executor.shutdown(cancel_futures=True), "executor")
+        await asyncio.wait({threads}, timeout=THREADS_SECONDS)
+        if self._worker.leftovers or len(self._inflight) or not threads.done():
+            # A coroutine that will not stop, or such a thread, would be waited for when the loop closes.
             logging.shutdown()
             os._exit(0)
 
@@ -151,9 +156,7 @@ class Runtime:
             return
         logger.info("shutting down at once")
         self._hurry.set()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+        signals.leave()
 
     async def _wind_up(self) -> None:
         """Let actions end, then stop those that have not, hand back what they worked on, and say good-bye."""

@@ -1,6 +1,7 @@
 """An agent of a user, as the broker tests run it."""
 
 import asyncio
+import multiprocessing
 import time
 from typing import Any
 
@@ -51,3 +52,17 @@ def clinging(ctx: Context, payload: dict[str, float]) -> str:
     ctx.logger.info("told to stop, and not stopping")
     time.sleep(payload["seconds"])
     return "done"
+
+
+@agent.action("handing.over")
+async def handing_over(ctx: Context, payload: dict[str, float]) -> None:
+    await asyncio.to_thread(time.sleep, payload["seconds"])
+
+
+@agent.action("forking")
+def forking(ctx: Context, payload: dict[str, float]) -> int | None:
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=[payload["seconds"]])
+    process.start()
+    process.terminate()
+    process.join()
+    return process.exitcode

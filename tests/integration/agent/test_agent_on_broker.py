@@ -312,6 +312,28 @@ async def test_told_again_after_the_drain_it_does_not_wait_for_the_action(
         await operator.outcome(task, Interrupted)
 
 
+async def test_what_a_coroutine_left_in_a_thread_is_not_waited_for(
+    operator: Operator, agent_url: str, tmp_path: Path
+) -> None:
+    async with agent(agent_url, tmp_path, HAREBELL_DRAIN_SECONDS="0") as process:
+        task = await operator.dispatch("handing.over", {"seconds": 600})
+        await process.begun()
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+        await operator.outcome(task, Interrupted)
+
+
+async def test_a_forked_process_is_ended_and_not_the_agent(
+    operator: Operator, agent_url: str, tmp_path: Path
+) -> None:
+    async with agent(agent_url, tmp_path) as process:
+        task = await operator.dispatch("forking", {"seconds": 20})
+        assert (await operator.outcome(task, Succeeded)).result == -signal.SIGTERM
+        assert "shutting down" not in process.log.read_text()
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+
+
 async def test_a_work_queue_that_vanishes_is_found_again(
     operator: Operator, agent_url: str, tmp_path: Path
 ) -> None:
