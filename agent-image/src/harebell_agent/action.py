@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,9 @@ from .errors import SettingsError
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10.0
+NAME = re.compile(r"[a-zA-Z]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?")
+"""As ``spec.action`` of a Task may be; nobody could ask for another."""
+NAME_CHARACTERS = 128
 
 Handler = Callable[..., Any]
 Idempotence = bool | Callable[[Mapping[str, Any]], bool]
@@ -59,6 +63,17 @@ class Action:
             )  # fmt: skip
             return False
         return said
+
+
+def check_name(name: object) -> None:
+    """Check what is to be an action's name. :raises SettingsError: it cannot be one."""
+    if callable(name):  # the decorator without its parentheses
+        raise SettingsError('an action needs a name: write @agent.action("name")')
+    if not isinstance(name, str) or len(name) > NAME_CHARACTERS or not NAME.fullmatch(name):
+        raise SettingsError(
+            f"{str(name)[:200]!r} cannot be an action's name: it must be at most {NAME_CHARACTERS} letters, "
+            "digits, '-', '_' and '.', beginning with a letter and ending with a letter or digit"
+        )
 
 
 def define(

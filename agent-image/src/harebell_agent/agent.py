@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from .action import GRACE_SECONDS, Action, Handler, Idempotence, define
+from .action import GRACE_SECONDS, Action, Handler, Idempotence, check_name, define
 from .announcements import AnnouncementHandler, check_handler
 from .errors import SettingsError
 
@@ -55,8 +55,9 @@ class Agent:
         :param idempotent: the work may be done again from the beginning when the agent is lost, which is
             what happens by default. False: unless it is resumable, the Task then fails. A function of the
             payload, as it came and not validated, tells of each piece of work.
-        :raises SettingsError: the function cannot be an action, or the name is taken.
+        :raises SettingsError: the function cannot be an action, or the name cannot be one or is taken.
         """
+        check_name(name)
 
         def decorate(function: _H) -> _H:
             if name in self._actions:

@@ -76,20 +76,26 @@ def find(settings: Settings) -> Agent:
     """Import the agent the settings name. :raises SettingsError: it is not there, or is no agent."""
     name = settings.module
     module_name, _, attribute = name.partition(":")
+    nothing_there = SettingsError(
+        f"HAREBELL_AGENT_MODULE: {name!r} names no attribute of a module; write it as module:attribute"
+    )
+    if not (module_name and attribute) or module_name.startswith("."):
+        raise nothing_there
     # As python itself does for a script: what lies in the working directory can be imported.
     if "" not in sys.path and str(os.getcwd()) not in sys.path:  # noqa: PTH109
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
-        found: object = getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         # A module that the agent's own module misses is a fault of its own, told with its traceback.
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise
         raise SettingsError(f"HAREBELL_AGENT_MODULE: there is no module {module_name!r}") from None
-    except (AttributeError, ValueError):
-        raise SettingsError(
-            f"HAREBELL_AGENT_MODULE: {name!r} names no attribute of a module; write it as module:attribute"
-        ) from None
+    # Apart from the import: what the agent's own module raises says what is wrong with it.
+    try:
+        found: object = getattr(module, attribute)
+    except AttributeError:
+        raise nothing_there from None
     if isinstance(found, Agent):
         return found
     if callable(found):

@@ -25,7 +25,7 @@ from .probes import application, serving
 from .replies import Replies
 from .resources import ResourceReader
 from .session import Session
-from .settings import Settings
+from .settings import Settings, agent_type_from
 from .threads import in_thread
 from .vouching import Vouching
 from .worker import Worker
@@ -48,8 +48,14 @@ class Runtime:
     """A running agent."""
 
     def __init__(self, agent: Agent, settings: Settings) -> None:
-        """Put the parts together. :raises SettingsError: the agent has no type, or no action."""
-        agent_type = settings.agent_type or agent.type
+        """Put the parts together.
+
+        :raises SettingsError: the agent has no type, one that cannot be a type, or no action.
+        """
+        try:
+            agent_type = settings.agent_type or agent_type_from(agent.type or "")
+        except ValueError as error:
+            raise SettingsError(f"Agent(type=...): {error}") from None
         if not agent_type:
             raise SettingsError("the agent has no type: set HAREBELL_AGENT_TYPE, --type or Agent(type=...)")
         if not agent.actions:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 import harebell_agent
 from harebell_agent import Agent, Context
-from harebell_agent.action import InvalidPayloadError, arguments, define
+from harebell_agent.action import NAME, NAME_CHARACTERS, InvalidPayloadError, arguments, define
 from harebell_agent.errors import SettingsError
+from harebell_crds.task import ACTION_PATTERN
 
 
 class Query(BaseModel):
@@ -112,6 +113,22 @@ async def later(payload: Any) -> bool:
 def test_what_cannot_say_whether_it_is_idempotent_is_refused_where_it_is_defined(idempotent: Any) -> None:
     with pytest.raises(SettingsError, match="action 'x': idempotent"):
         define("x", with_nothing, idempotent=idempotent)
+
+
+@pytest.mark.parametrize("name", ["", "1st", "two words", "ends.", "é", "x\n", "x" * 129, None])
+def test_what_no_task_can_ask_for_is_no_name(name: Any) -> None:
+    with pytest.raises(SettingsError, match="cannot be an action's name"):
+        Agent().action(name)
+
+
+def test_a_decorator_without_its_name_is_refused_at_once() -> None:
+    with pytest.raises(SettingsError, match=r'write @agent.action\("name"\)'):
+        Agent().action(with_nothing)  # type: ignore[arg-type]
+
+
+def test_names_are_those_that_tasks_have() -> None:
+    assert f"^{NAME.pattern}$" == ACTION_PATTERN
+    Agent().action("x" * NAME_CHARACTERS)(with_nothing)
 
 
 def test_a_name_is_taken_once() -> None:

@@ -124,6 +124,24 @@ text = "no agent"
 @agent.action("x")
 async def x(ctx): ...
 """
+ODD_TYPE = """
+from harebell_agent import Agent
+agent = Agent(type="My_Type")
+@agent.action("x")
+async def x(ctx): ...
+"""
+BARE = """
+from harebell_agent import Agent
+agent = Agent()
+@agent.action
+async def x(ctx): ...
+"""
+BROKEN = """
+import os
+from harebell_agent import Agent
+agent = Agent()
+os.no_such_thing
+"""
 
 
 @pytest.mark.parametrize(
@@ -133,22 +151,40 @@ async def x(ctx): ...
         ("mine:text", "t", "is not an Agent"),
         ("mine:nothing", "t", "names no attribute"),
         ("mine", "t", "names no attribute"),
+        (":agent", "t", "names no attribute"),
+        ("mine:", "t", "names no attribute"),
+        (".mine:agent", "t", "names no attribute"),
         ("missing.module:agent", "t", "there is no module 'missing.module'"),
+        ("odd_type:agent", "", "Agent(type=...): 'My_Type' cannot be an agent type"),
+        ("bare:agent", "t", 'write @agent.action("name")'),
     ],
 )
 def test_an_agent_that_cannot_be_run_ends_with_words(
     tmp_path: Path, module: str, kind: str, says: str
 ) -> None:
-    (tmp_path / "mine.py").write_text(AGENT)
-    ended = subprocess.run(
+    ended = run(tmp_path, module, kind)
+    assert ended.returncode == 2
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_is_wrong_in_the_module_itself_is_told_with_its_traceback(tmp_path: Path) -> None:
+    ended = run(tmp_path, "broken:agent", "t")
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+    assert "module 'os' has no attribute 'no_such_thing'" in ended.stderr
+
+
+def run(folder: Path, module: str, kind: str) -> subprocess.CompletedProcess[str]:
+    """Run an agent that ends by itself."""
+    for name, text in {"mine": AGENT, "odd_type": ODD_TYPE, "bare": BARE, "broken": BROKEN}.items():
+        (folder / f"{name}.py").write_text(text)
+    return subprocess.run(
         [sys.executable, "-m", "harebell_agent", "--module", module, "--type", kind, "--id", "a"],
         env=URL,
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert ended.returncode == 2
-    assert says in ended.stderr
-    assert "Traceback" not in ended.stderr
