@@ -23,7 +23,7 @@ from typing import Any
 from .action import Action, Handler
 from .context import CancelSignal, Context
 from .errors import TaskError
-from .outcome import Ending, Raised, Returned, StopCause, Stopped
+from .outcome import Ending, Raised, Returned, StopCause, Stopped, decisive
 from .threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -179,7 +179,7 @@ def _raised(error: BaseException, action: Action, stop: Stop) -> Raised:
     told = stop.stopped is not None and isinstance(error, asyncio.CancelledError)
     if not (told or isinstance(error, TaskError)):
         logger.error("action %s raised %s", action.name, type(error).__name__, exc_info=error)
-    return Raised(error)
+    return Raised(decisive(error))
 
 
 def _counting(ending: Ending, action: Action, stopped: Stopped | None) -> Ending:

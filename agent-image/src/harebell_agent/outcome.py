@@ -56,7 +56,7 @@ class Returned:
 
 @dataclass(frozen=True)
 class Raised:
-    """The action raised this."""
+    """The action raised this; of a group, as of a TaskGroup, what :func:`decisive` finds."""
 
     error: BaseException
 
@@ -95,6 +95,24 @@ class Broken:
 
 Ending = Returned | Raised | Stopped | NotOffered | BadPayload | Broken
 Outcome = Succeeded | Failed | Cancelled | Interrupted
+
+
+def decisive(error: BaseException) -> BaseException:
+    """Return which of the exceptions in a group says how the action failed.
+
+    The first that is permanent; the only one there is; otherwise the group. What is no group counts itself.
+    """
+    leaves = _leaves(error)
+    permanent = [each for each in leaves if isinstance(each, TaskError) and not each.retryable]
+    if permanent or len(leaves) == 1:
+        return (permanent or leaves)[0]
+    return error
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in _leaves(each)]
 
 
 def may_go_on(ending: Ending) -> bool:
@@ -193,7 +211,12 @@ def as_json(value: Any) -> tuple[Any, int]:
 
 
 def text_of(error: BaseException) -> str:
-    """Return an exception's text; its class's name where it has none, or its author's ``__str__`` fails."""
+    """Return an exception's text; its class's name where it has none, or its author's ``__str__`` fails.
+
+    That of a group says what is in it.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(f"{type(each).__name__}: {text_of(each)}" for each in _leaves(error))
     try:
         return str(error) or type(error).__name__
     except Exception:  # noqa: BLE001

@@ -431,3 +431,24 @@ async def test_a_short_grace_period_is_not_made_longer_by_a_shutdown() -> None:
         assert (await case.run()).leftover is not None
     finally:
         release.set()
+
+
+async def test_of_a_group_counts_what_is_permanent_or_all_there_is() -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
+    async def ended(*errors: Exception) -> BaseException:
+        async def handler(ctx: Context) -> None:
+            async with asyncio.TaskGroup() as group:
+                for error in errors:
+                    group.create_task(fail(error))
+
+        ending = (await Case(handler).run()).ending
+        assert isinstance(ending, Raised)
+        return ending.error
+
+    permanent, retryable, other = PermanentError("wrong"), RetryableError("busy"), KeyError("x")
+    assert await ended(permanent) is permanent
+    assert await ended(other, permanent) is permanent
+    assert await ended(retryable) is retryable
+    assert isinstance(await ended(retryable, other), ExceptionGroup)

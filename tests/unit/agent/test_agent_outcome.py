@@ -41,6 +41,13 @@ class Colour(Enum):
     RED = "red"
 
 
+def test_a_group_says_what_is_in_it() -> None:
+    inner = ExceptionGroup("some", [ValueError("no"), RetryableError("busy")])
+    failed = reply(Raised(ExceptionGroup("all", [inner, KeyError()])))
+    assert isinstance(failed, Failed)
+    assert failed.message == "ValueError: no; RetryableError: busy; KeyError: KeyError"
+
+
 def reply(ending: Ending) -> Succeeded | Failed | Cancelled | Interrupted:
     outcome = reply_to(ending, task=TASK, attempt=3, agent=ME, at=NOW)
     assert decode_reply(encode(outcome)) == outcome
