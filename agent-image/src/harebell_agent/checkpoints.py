@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .errors import PermanentError
 from .outcome import as_json
-from .threads import refuse_to_block
+from .threads import on_loop, refuse_to_block
 
 INTERVAL_SECONDS = 2.0
 """From one to the next that nobody waits for."""
@@ -34,7 +34,8 @@ class Saved:
         self._number = number
 
     def __await__(self) -> Generator[Any, None, None]:
-        return self._checkpoints.confirmed(self._number).__await__()
+        confirmed = self._checkpoints.confirmed(self._number)
+        return on_loop(self._checkpoints.loop, confirmed).__await__()
 
     def block(self, timeout: float | None = None) -> None:
         """Wait, in a thread, until the broker has it.

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from harebell_bus.envelopes import TaskRef
 
 from .checkpoints import Saved
-from .threads import refuse_to_block, running_loop
+from .threads import on_loop, refuse_to_block, running_loop
 
 
 class CancelSignal:
@@ -44,7 +44,7 @@ class CancelSignal:
 
     async def wait(self) -> None:
         """Wait, in a coroutine, until the action should stop."""
-        await self._in_loop.wait()
+        await on_loop(self._loop, self._in_loop.wait())
 
     def block(self, timeout: float | None = None) -> bool:
         """Wait, in a thread, up to ``timeout`` seconds; return whether the action should stop.

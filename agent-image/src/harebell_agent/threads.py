@@ -7,8 +7,8 @@ process from ending. These are daemon threads; how many there are is bounded by 
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
@@ -28,6 +28,13 @@ def refuse_to_block(loop: asyncio.AbstractEventLoop | None) -> None:
     """
     if loop is not None and running_loop() is loop:
         raise RuntimeError("in a coroutine, await it; block() is for threads")
+
+
+async def on_loop(loop: asyncio.AbstractEventLoop | None, work: Coroutine[Any, Any, _T]) -> _T:
+    """Return what a coroutine of ``loop`` returns, from whichever loop: a thread may have one of its own."""
+    if loop is None or running_loop() is loop:
+        return await work
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
 def in_thread(function: Callable[[], _T], name: str) -> "asyncio.Future[_T]":

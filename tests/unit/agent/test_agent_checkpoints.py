@@ -360,3 +360,18 @@ async def test_what_is_handed_back_before_it_begins_says_so() -> None:
     interrupted = await desk.finished()
     assert isinstance(interrupted, Interrupted)
     assert not interrupted.begun
+
+
+async def test_a_thread_with_a_loop_of_its_own_awaits_them_there() -> None:
+    box = Box(NEVER, closed=True)
+
+    async def action() -> str:
+        saved = asyncio.ensure_future(box.checkpoints.save("newest"))
+        await asyncio.sleep(0)  # it waits by now
+        box.checkpoints.loop.call_soon_threadsafe(box.open)
+        await saved
+        return "safe"
+
+    async with asyncio.timeout(10):
+        assert await asyncio.to_thread(asyncio.run, action()) == "safe"
+    assert box.received == ["newest"]

@@ -433,6 +433,22 @@ async def test_a_short_grace_period_is_not_made_longer_by_a_shutdown() -> None:
         release.set()
 
 
+async def test_a_thread_with_a_loop_of_its_own_waits_there_to_be_told() -> None:
+    waiting = threading.Event()
+
+    def handler(ctx: Context) -> None:
+        async def action() -> None:
+            asyncio.get_running_loop().call_soon(waiting.set)
+            await ctx.cancelled.wait()
+
+        asyncio.run(action())
+
+    case = Case(handler)
+    await until(waiting.is_set)
+    case.cancel()
+    assert await case.run() == Run(CANCELLED)
+
+
 async def test_of_a_group_counts_what_is_permanent_or_all_there_is() -> None:
     async def fail(error: Exception) -> None:
         raise error
