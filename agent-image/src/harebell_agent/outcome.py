@@ -1,6 +1,7 @@
 """How an attempt ended, and what is replied: a pure function, no clock and no I/O."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,6 +29,7 @@ CODE_CHARACTERS = 128
 ENVELOPE_LEVELS = 30
 """Levels of nesting that a reader's limit must have left for what a value comes to lie in: a reply, the
 inputs of other work, a resource. The API shows nothing of one that is deeper than 180 levels."""
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
 INTERNAL_ERROR = "InternalError"
 """The code where the agent went wrong, and not the action."""
 
@@ -199,15 +201,24 @@ def as_json(value: Any) -> tuple[Any, int]:
     """Return a result as JSON types, models by alias, and its size in bytes as compact JSON.
 
     :raises ValueError: it has no form in JSON: an unknown type, NaN, a cycle, half a surrogate pair; or one
-        that is nested too deep for the reader of a reply.
+        that is nested too deep for the reader of a reply, or holds an integer that Kubernetes would round.
     """
     try:
         plain = pydantic_core.to_jsonable_python(value, by_alias=True)
         text = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        if _LONG_NUMBER.search(text):
+            json.loads(text, parse_int=_kept)
         pydantic_core.from_json("[" * ENVELOPE_LEVELS + text + "]" * ENVELOPE_LEVELS)
         return plain, len(text.encode())
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
+
+
+def _kept(number: str) -> int:
+    """Return an integer that Kubernetes keeps. :raises ValueError: it would make it a float."""
+    if not -(2**63) <= (found := int(number)) < 2**63:
+        raise ValueError(f"{number[:40]} is no integer of 64 bits; write it as a text")
+    return found
 
 
 def text_of(error: BaseException) -> str:

@@ -53,6 +53,16 @@ def test_a_task_is_made_as_asked_for(api: Api, kubectl: Kubectl) -> None:
     assert api.http.get(f"/api/v1/status/{stored['metadata']['uid']}").json()["taskId"] == task_id
 
 
+def test_the_largest_integers_are_kept_and_the_request_is_known_again(api: Api, kubectl: Kubectl) -> None:
+    payload = {"most": 2**63 - 1, "least": -(2**63), "float": 1e300, "text": str(2**64)}
+    task_id = _dispatch(api, "integers", payload=payload).json()["taskId"]
+    assert kubectl.get("task", task_id)["spec"]["payload"] == payload
+    again = _dispatch(api, "integers", payload=payload)
+    assert (again.status_code, again.json()["taskId"]) == (202, task_id)
+    # What Kubernetes would round, and so could not be compared either.
+    assert _kind_of_problem(_dispatch(api, payload={"more": 2**63})) == (422, "invalid")
+
+
 def test_the_largest_payload(api: Api, kubectl: Kubectl) -> None:
     text = "\u20ac" * ((MAX_PAYLOAD_BYTES - len('{"a":""}')) // 3)
     task_id = _dispatch(api, payload={"a": text}).json()["taskId"]

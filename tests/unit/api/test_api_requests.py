@@ -27,6 +27,8 @@ BASE: dict[str, Any] = {"agentType": "text", "action": "echo"}
         ({"payload": [1]}, ("payload",)),
         ({"payload": {"a": math.nan}}, ("payload",)),
         ({"payload": {"a": [math.inf]}}, ("payload",)),
+        ({"payload": {"a": [2**63]}}, ("payload",)),
+        ({"payload": {"a": -(2**63) - 1}}, ("payload",)),
         ({"payload": {"a": "\ud800"}}, ("payload",)),
         ({"queueDeadlineSeconds": 0}, ("queueDeadlineSeconds",)),
         ({"activeDeadlineSeconds": 2**31}, ("activeDeadlineSeconds",)),

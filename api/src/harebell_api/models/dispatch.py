@@ -1,6 +1,7 @@
 """The request that makes a Task."""
 
 import json
+import re
 from collections import Counter
 from typing import Annotated, Any, Final, Self
 
@@ -14,6 +15,7 @@ from harebell_crds.task import MAX_DEPENDENCIES, Backoff, Dependency, RetryPolic
 MAX_DEPTH = 100
 """Levels of objects and lists in a payload; agents, and much else that reads JSON, stop at some hundreds."""
 MAX_LABELS = 64
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 RESERVED_LABEL_DOMAIN = "harebell.dev"
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 PREFIX_PATTERN = r"^[a-z0-9]([-.a-z0-9]*)$"
@@ -106,11 +108,13 @@ class DispatchRequest(TaskSpec):
         if depth_of(payload) > MAX_DEPTH:
             raise ValueError(f"is nested deeper than {MAX_DEPTH} levels")
         try:
-            compact_json(payload)
+            text = compact_json(payload)
         except (
             ValueError
         ) as error:  # NaN, Infinity, or half a surrogate pair: Python reads them, JSON has none
             raise ValueError("holds a number or a character that JSON cannot express") from error
+        if _LONG_NUMBER.search(text):
+            json.loads(text, parse_int=_kept)
         return payload
 
     @field_validator("labels")
@@ -147,6 +151,13 @@ class DispatchRequest(TaskSpec):
         return self.model_dump(
             mode="json", by_alias=True, exclude_none=True, include=set(TaskSpec.model_fields)
         )
+
+
+def _kept(number: str) -> int:
+    """Return an integer that Kubernetes keeps. :raises ValueError: it would make it a float."""
+    if not -(2**63) <= (found := int(number)) < 2**63:
+        raise ValueError(f"holds {number[:40]}, which is no integer of 64 bits: give it as a text")
+    return found
 
 
 def compact_json(value: Any) -> bytes:
