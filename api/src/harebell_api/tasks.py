@@ -63,9 +63,15 @@ class Tasks:
         found = self.cache.get(task_id) or (self.cache.by_alias(task_id) if is_uid(task_id) else None)
         if found is not None:
             return found
-        if is_uid(task_id) or not is_id(task_id):
+        if not is_id(task_id):
             raise _not_found(task_id)
-        return await self._read(task_id)
+        try:
+            return await self._read(task_id)
+        except ProblemError as error:
+            # Hardly ever a name, and what became of a Task of this UID need not wait for the API server.
+            if is_uid(task_id) and error.problem.type is ProblemType.UNAVAILABLE:
+                raise _not_found(task_id) from error
+            raise
 
     async def current_version(self) -> int:
         """Return the resource version that Tasks are at now. :raises ProblemError: nobody says."""
@@ -330,7 +336,7 @@ def is_id(text: str) -> bool:
 
 
 def is_uid(text: str) -> bool:
-    """Whether it is meant as a UID; a name may look like one."""
+    """Whether it looks like a UID; so may a name."""
     return _UID.fullmatch(text) is not None
 
 

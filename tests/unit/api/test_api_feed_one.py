@@ -7,7 +7,7 @@ from harebell_api.kube_errors import ApiServerUnreachableError
 from harebell_api.permissions import Access, Scope
 from harebell_api.records import task_record
 
-from .fakes import task
+from .fakes import task, uid_of
 from .feeding import Client, Replica, World
 
 INFRA_ONLY = Access("limited", frozenset({Scope.READ}), frozenset({"infra"}))
@@ -76,6 +76,14 @@ async def test_the_last_state_of_what_was_deleted(world: World, where: str, by_u
     replica.deliver()
     assert _codes(await _follow(client, replica)) == (["deleted"], 1000)
     assert _codes(await _follow(client, replica)) == ([], 1000)
+
+
+async def test_a_name_that_looks_like_a_uid(world: World) -> None:
+    name = uid_of(77)
+    world.create(name)
+    client = await _told(world, Replica(world), name)
+    world.modify(name, "Queued")
+    assert await _follow(client, Replica(world)) == (["update"], None)
 
 
 async def test_the_archive_is_given_time(world: World) -> None:

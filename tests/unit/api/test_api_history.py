@@ -1,5 +1,6 @@
 """What the archive's messages tell of a Task."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -13,6 +14,7 @@ from starlette.testclient import TestClient
 from harebell_api.app import Dependencies, create_app
 from harebell_api.archive import PostgreSQL
 from harebell_api.history import Deletion, Message, document, parsed
+from harebell_api.kube_errors import ApiServerUnreachableError
 from harebell_api.models import TaskDocument
 from harebell_api.problems import ProblemError, ProblemType
 
@@ -206,15 +208,18 @@ def test_bodies_that_postgresql_could_not_read(body: str | None, raw: bytes | No
 
 
 class FakeArchive:
-    def __init__(self, *known: str, down: bool = False) -> None:
-        self.known, self.down = known, down
+    def __init__(self, *known: str, names: Collection[str] = (), down: bool = False) -> None:
+        self.known, self.names, self.down = known, names, down
         self.asked: list[tuple[str, str, bool]] = []
 
     async def find(self, namespace: str, task_id: str, *, is_uid: bool) -> bytes | None:
         self.asked.append((namespace, task_id, is_uid))
         if self.down:
             raise ProblemError(ProblemType.UNAVAILABLE, "down", headers={"Retry-After": "10"})
-        return b'{"source":"archive","agentType":"text"}' if task_id in self.known else None
+        return b'{"source":"archive","agentType":"text"}' if self._knows(task_id, is_uid) else None
+
+    def _knows(self, task_id: str, is_uid: bool) -> bool:
+        return task_id in self.known or (not is_uid and task_id in self.names)
 
     async def removed_since(self, namespace: str, since: datetime) -> list[Deletion]:
         return []
@@ -233,8 +238,17 @@ def test_a_task_that_is_gone_is_looked_for_in_the_archive(parts: Dependencies) -
         assert answer.status_code == 200
         assert answer.json() == {"source": "archive", "agentType": "text", "queue": None}
     assert archive.asked == [("work", "old", False), ("work", uid_of(1), True)]
+    parts.store.failure = ApiServerUnreachableError("down")  # type: ignore[attr-defined]
+    assert asking.get(f"/api/v1/status/{uid_of(1)}").status_code == 200
     assert asking.get("/api/v1/status/unknown").status_code == 404
     assert asking.post("/api/v1/cancel/old").status_code == 404
+
+
+def test_a_name_that_looks_like_a_uid_is_looked_for_in_the_archive(parts: Dependencies) -> None:
+    archive = FakeArchive(names=[uid_of(3)])
+    asking = client(parts, archive)
+    assert asking.get(f"/api/v1/status/{uid_of(3)}").status_code == 200
+    assert asking.get(f"/api/v1/status/{uid_of(4)}").status_code == 404
 
 
 def test_what_cannot_be_a_task_is_not_looked_for(parts: Dependencies) -> None:

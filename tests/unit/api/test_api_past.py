@@ -43,14 +43,21 @@ def test_messages_of_a_task_in_the_cluster(client: TestClient, past: FakePast, p
 
 
 def test_messages_of_one_that_was_deleted(client: TestClient, past: FakePast) -> None:
-    past.uids["gone"], past.page = uid_of(2), ONE
+    past.uids["gone"], past.types[uid_of(2)], past.page = uid_of(2), "text", ONE
     assert client.get(f"{PATH}/gone").json()["items"] == [{"id": "1-17"}]
     assert client.get(f"{PATH}/{uid_of(2)}").status_code == 200
     assert [call[:2] for call in past.asked] == [
         ("uid_of", "gone"),
         ("messages", uid_of(2)),
+        ("agent_type_of", uid_of(2)),
         ("messages", uid_of(2)),
     ]
+
+
+def test_messages_of_one_whose_name_looks_like_a_uid(client: TestClient, past: FakePast) -> None:
+    past.uids[uid_of(3)], past.page = uid_of(2), ONE
+    assert client.get(f"{PATH}/{uid_of(3)}").json()["items"] == [{"id": "1-17"}]
+    assert past.asked[-1][:2] == ("messages", uid_of(2))
 
 
 @pytest.mark.parametrize("task_id", ["unknown", uid_of(9), "UPPER", "%00", "a" * 300])

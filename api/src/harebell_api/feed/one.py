@@ -161,4 +161,4 @@ class _Stream:
 
 def is_of(cursor: OneTask, task_id: str, scope: str) -> bool:
     """Whether the cursor is of the Task that is asked for, by name or by UID."""
-    return cursor.uid == task_id if is_uid(task_id) else cursor.scope == scope
+    return cursor.scope == scope or (is_uid(task_id) and cursor.uid == task_id)

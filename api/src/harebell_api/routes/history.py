@@ -64,7 +64,9 @@ async def _uid(tasks: Tasks, past: Past, task_id: str, access: Access) -> tuple[
     except ProblemError as error:
         if error.problem.type is not ProblemType.NOT_FOUND or not is_id(task_id):
             raise
-    uid = task_id if is_uid(task_id) else await past.uid_of(tasks.namespace, task_id)
+    uid: str | None = task_id if is_uid(task_id) else None
+    if uid is None or await past.agent_type_of(tasks.namespace, uid) is None:  # a name may look like a UID
+        uid = await past.uid_of(tasks.namespace, task_id) or uid
     if uid is None:
         raise _not_found(task_id)
     if access.agent_types is not None:

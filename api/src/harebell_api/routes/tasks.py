@@ -78,7 +78,11 @@ def task_routes(tasks: Tasks, queues: Queues, archive: Archive | None = None) ->
         except ProblemError as problem:
             if archive is None or problem.problem.type is not ProblemType.NOT_FOUND or not is_id(task_id):
                 raise
-            found = await archive.find(tasks.namespace, task_id, is_uid=is_uid(task_id))
+            found = None
+            if is_uid(task_id):
+                found = await archive.find(tasks.namespace, task_id, is_uid=True)
+            if found is None:  # a name may look like a UID
+                found = await archive.find(tasks.namespace, task_id, is_uid=False)
             if found is None or not _seen(found, client):
                 raise
             return json_answer(with_member(found, "queue", None))
