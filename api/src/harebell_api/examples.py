@@ -147,7 +147,10 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Example]]] = {
     },
     "replayTasks": {
         "web": Example(
-            {"items": [{"taskId": _FAILED["name"], "replayedAs": "import-orders-r1", "problem": None}]},
+            {
+                "items": [{"taskId": _FAILED["name"], "replayedAs": "import-orders-r1", "problem": None}],
+                "nextCursor": None,
+            },
             202,
             body={"labelSelector": "team=web", "agentTypes": ["text"]},
         )

@@ -98,6 +98,23 @@ def test_by_selector(client: TestClient, store: FakeStore, parts: Dependencies) 
     assert client.post("/api/v1/replay", json={"labelSelector": "("}).status_code == 422
 
 
+def test_by_selector_page_by_page(client: TestClient, store: FakeStore, parts: Dependencies) -> None:
+    known = [_dead(f"t{number}") for number in range(5)]
+    store.add(*known)
+    for each in known:
+        parts.task_cache.remember(task_record(each))
+    cursor, replayed = None, []
+    for size in (2, 2, 1):
+        answer = client.post("/api/v1/replay", json={"limit": 2, "cursor": cursor}).json()
+        assert len(answer["items"]) == size
+        replayed += [item["replayedAs"] for item in answer["items"]]
+        cursor = answer["nextCursor"]
+    assert cursor is None
+    assert sorted(replayed) == [f"t{number}-r1" for number in range(5)]
+    wrong = client.post("/api/v1/replay", json={"cursor": "x"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (400, "/cursor")
+
+
 def _needs(*names: str) -> dict[str, Any]:
     return {"dependsOn": [{"name": n, "condition": "Finished"} for n in names]}
 

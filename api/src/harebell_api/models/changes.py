@@ -24,6 +24,10 @@ class ReplayRequest(BaseModel):
         default_factory=list
     )
     limit: Annotated[int, Field(ge=1, le=500, description="How many at most, newest first.")] = 100
+    cursor: Annotated[
+        str | None,
+        Field(max_length=1024, description="nextCursor of the answer before: go on with older ones."),
+    ] = None
 
 
 class CancelRequest(BaseModel):

@@ -154,3 +154,6 @@ class ReplayList(Document):
     """What became of each Task that was to be done again."""
 
     items: Annotated[list[ReplayResult], Field(description="One entry per dead-lettered Task.")]
+    next_cursor: Annotated[
+        str | None, Field(description="Value of cursor for those that limit left out; null: none.")
+    ]

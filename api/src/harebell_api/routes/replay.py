@@ -15,6 +15,7 @@ from harebell_api.tasks import Tasks
 from harebell_crds.task import TaskPhase
 
 from .answers import changed_answer, json_answer
+from .cursors import cursor_of, place_after
 from .parameters import TaskId
 
 
@@ -47,11 +48,12 @@ def replay_routes(tasks: Tasks) -> APIRouter:
         responses={202: {"description": "What became of each."}, **problems(400, 415, 422)},
     )
     async def replay_selected(asked: Request, request: ReplayRequest, client: Client) -> Response:
-        results = []
-        for task in newest(tasks.cache.values(), _filter(request, client), request.limit, None)[0]:
-            results.append(await _replayed(tasks, task.name, client))
+        wanted, after = _filter(request, client), place_after(request.cursor, pointer="/cursor")
+        chosen, place = newest(tasks.cache.values(), wanted, request.limit, after)
+        results = [await _replayed(tasks, task.name, client) for task in chosen]
         note(asked, Kind.TASKS, *(done.replayed_as for done in results if done.replayed_as))
-        return json_answer(ReplayList(items=results).model_dump_json(by_alias=True).encode(), 202)
+        answer = ReplayList(items=results, next_cursor=cursor_of(place))
+        return json_answer(answer.model_dump_json(by_alias=True).encode(), 202)
 
     return router
 
