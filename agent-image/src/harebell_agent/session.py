@@ -39,6 +39,9 @@ from .worker import Worker
 
 logger = logging.getLogger(__name__)
 
+LOOPS = 16
+"""How many look for work at the same time, at most; each fills one free slot after the other. Each has a
+channel to every queue, and RabbitMQ allows a connection 2047 of them (``channel_max``), or fewer."""
 CHECK_SECONDS = 60.0
 """How often the agent makes sure that it still hears commands."""
 
@@ -96,8 +99,8 @@ class Session:
                 group.create_task(_lost(commands, "the channel for commands"))
                 group.create_task(self._listening(commands))
                 group.create_task(self._presence.run())
-                for _ in range(self._slots):
-                    group.create_task(self._slot(connection))
+                for _ in range(min(self._slots, LOOPS)):
+                    group.create_task(self._loop(connection))
         except BaseExceptionGroup as errors:
             # The first is the cause; the link knows plain errors only.
             raise errors.exceptions[0] from errors
@@ -158,7 +161,7 @@ class Session:
             if not queue.declaration_result.consumer_count:
                 raise BrokerUnavailableError(f"nobody listens to {name} any more")
 
-    async def _slot(self, connection: AbstractConnection) -> None:
+    async def _loop(self, connection: AbstractConnection) -> None:
         """Claim one message after the other, as slots are free."""
         while not self.draining.is_set():
             await self._presence.may_work()

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Lanes:
-    """One slot's place at the queues of its agent's type: a channel of its own to each.
+    """The place of one who claims at the queues of its agent's type: a channel of its own to each.
 
     A queue that cannot be reached, as one kept by a single node of the broker that is down, is left out
     until it can be. To be used as an asynchronous context manager; leaving it gives back what is unsettled.

@@ -151,6 +151,16 @@ class Operator:
         ]
         return sum(queue.declaration_result.message_count or 0 for queue in queues)
 
+    async def listened_to(self, consumers: int) -> None:
+        """Wait until so many consumers are at each of the queues of work."""
+
+        async def check() -> bool:
+            names = work_queue_names(AGENT_TYPE)
+            queues = [await self.channel.declare_queue(name, passive=True) for name in names]
+            return {queue.declaration_result.consumer_count for queue in queues} == {consumers}
+
+        await eventually(f"{consumers} consumers of each queue", check, SECONDS)
+
     def said(self, task: TaskRef) -> list[str]:
         """The kinds of all replies about a task, progress aside."""
         return [r.kind for r in self.replies if r.task == task and r.kind != "Progressed"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.servers import Vhost
 
+from harebell_agent.session import LOOPS
 from harebell_bus import topology
 from harebell_bus.envelopes import (
     Cancelled,
@@ -73,6 +74,28 @@ async def test_work_is_begun_told_of_and_done(operator: Operator, agent_url: str
         await operator.hears(
             "the good-bye", lambda: operator.heartbeats[-1].reason is HeartbeatReason.LEAVING
         )
+
+
+def _few_channels(chunk: bytes) -> bytes:
+    """Have the broker allow 200 channels, in its Tune: a method frame of channel 0, class 10, method 30."""
+    tune = b"\x01\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x1e"
+    before, found, after = chunk.partition(tune)
+    return before + found + (200).to_bytes(2, "big") + after[2:] if found else chunk
+
+
+async def test_an_agent_of_many_slots_needs_few_channels(
+    operator: Operator, agent_url: str, tmp_path: Path
+) -> None:
+    wire = Wire(agent_url, _few_channels)
+    await wire.join()
+    async with agent(wire.url, tmp_path, HAREBELL_AGENT_CONCURRENCY="256") as process:
+        await operator.listened_to(LOOPS)
+        for _ in range(LOOPS + 4):
+            await operator.dispatch("blocking", {"seconds": 600})
+        await process.begun(LOOPS + 4)
+        await operator.listened_to(LOOPS)
+        assert "connection lost" not in process.log.read_text()
+    await wire.cut()
 
 
 async def test_an_agent_that_comes_first_waits_for_the_exchanges_and_its_welcome(
