@@ -30,6 +30,7 @@ from harebell_bus.topology import (
 )
 
 from . import metrics
+from .attention import Attention
 from .decide.observation import Report, Undelivered
 from .hearing import Hearing
 from .recording import ReportHandler, begin_recording
@@ -64,15 +65,20 @@ class Broker:
         self._connection: AbstractConnection | None = None
         self.version: str | None = None
         """What the broker said at the last connect."""
-        self.hearing_since: datetime | None = None
-        """Since when replies and heartbeats arrive; None while they cannot."""
-        self._hearing = Hearing(self.replies_waiting, lambda: datetime.now(UTC))
+        self._arriving_since: datetime | None = None
+        self._attention = Attention(_now)
+        self._hearing = Hearing(self.replies_waiting, _now)
         self._background: set[asyncio.Task[None]] = set()
 
     @property
     def error(self) -> str | None:
         """Why nothing can be published now, or None."""
         return None if self.publisher.attached else (self._link.error or "connecting")
+
+    @property
+    def hearing_since(self) -> datetime | None:
+        """Since when replies and heartbeats arrive, and are listened to; None while they cannot."""
+        return max(self._arriving_since, self._attention.since) if self._arriving_since else None
 
     @property
     def heard_until(self) -> datetime | None:
@@ -252,14 +258,14 @@ class Broker:
 
             await (await replies.get_queue(REPLIES_QUEUE, ensure=False)).consume(reply)
             await (await heartbeats.get_queue(HEARTBEATS_QUEUE, ensure=False)).consume(heartbeat)
-            self.hearing_since = datetime.now(UTC)
+            self._arriving_since = _now()
             on_connected()
             await self._listen(on_heard, publishing, replies, heartbeats)
         finally:
             recording.cancel()
             self.publisher.detach()
             self._connection = None
-            self.hearing_since = None
+            self._arriving_since = None
             self._hearing.deafen()
             self._declared.clear()
             metrics.BROKER_CONNECTED.set(0)
@@ -268,6 +274,7 @@ class Broker:
         """Answer :meth:`hear_out` until one of the channels has closed."""
         closed = asyncio.create_task(_any_closed(*channels))
         hearing = asyncio.create_task(self._hearing.run(on_heard))
+        attention = asyncio.create_task(self._attention.run())
         try:
             await asyncio.wait({closed, hearing}, return_when=asyncio.FIRST_COMPLETED)
             if hearing.done():
@@ -275,6 +282,7 @@ class Broker:
         finally:
             closed.cancel()
             hearing.cancel()
+            attention.cancel()
 
     async def _bury(self, message: AbstractIncomingMessage, queue: str, error: Exception) -> None:
         """Move a message nobody can read to the dead letters, with the reason.
@@ -296,6 +304,10 @@ class Broker:
             headers={REASON_HEADER: reason[:1024]},
         )
         await message.ack()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _report(message: AbstractIncomingMessage) -> Report:

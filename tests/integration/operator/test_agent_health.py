@@ -1,6 +1,8 @@
 """Agents that stop listening, and those outside of the cluster that come and go."""
 
 import json
+import signal
+import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,6 +12,8 @@ from tests.support.kubectl import Kubectl
 from tests.support.processes import Processes, free_port
 from tests.support.release import manifest
 from tests.support.waiting import until
+
+from harebell_operator.attention import AWAY
 
 from .observing import metric, reasons, running
 
@@ -95,6 +99,18 @@ def test_an_agent_that_stopped_listening_is_shown_and_is_not_taken_for_idle(
     says(kubectl, "clings", "True", "Listening")
     assert metric(port, sample) == 0
     assert reasons(kubectl, "clings") == ["StoppedConsuming"]
+
+
+def test_an_operator_that_stood_still_takes_nobody_for_gone(start: Processes, kubectl: Kubectl) -> None:
+    operator = start.operator()
+    start.agent("patient", "patient")
+    becomes(kubectl, "patient", "Online")
+    operator.popen.send_signal(signal.SIGSTOP)
+    time.sleep(AWAY.total_seconds() + 2)
+    operator.popen.send_signal(signal.SIGCONT)
+    kubectl.apply(manifest("after", "patient"))
+    until("work to go on", lambda: task(kubectl, "after").get("phase") == "Succeeded", SECONDS)
+    assert "Offline" not in operator.log.read_text()
 
 
 def test_agents_of_two_types_with_one_id_do_not_take_each_others_work(
