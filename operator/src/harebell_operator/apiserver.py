@@ -16,7 +16,9 @@ from kubernetes.aio import client, config
 from harebell_crds.lean import with_proxy_of_environment
 
 TIMEOUT_SECONDS = 15.0
-PAGE = 500
+PAGE = 50
+"""Objects in one answer to a list. A Task may have 600 KiB, and an answer is in memory three times while it
+is read: as it came, as text and as objects."""
 
 
 class KubeError(Exception):
@@ -84,17 +86,16 @@ class ApiServer:
             raise KubeError(f"not JSON: {text[:200]!r}") from error
         return found
 
-    async def pages(self, path: str, **query: str) -> list[dict[str, Any]]:
-        """Return the items of a list, read page by page. :raises KubeError: it cannot be read now."""
-        items: list[dict[str, Any]] = []
+    async def pages(self, path: str, **query: str) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the items of a list, page by page. :raises KubeError: it cannot be read now."""
         token: str | None = None
         while True:
             asked: dict[str, str | int] = {**query, "limit": PAGE, **({"continue": token} if token else {})}
             page = await self.request("GET", path, asked)
-            items += page["items"]
             token = page["metadata"].get("continue")
+            yield page.pop("items")
             if not token:
-                return items
+                return
 
 
 def refusal(status: int, reason: str, body: bytes) -> KubeError:

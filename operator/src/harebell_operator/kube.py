@@ -1,6 +1,6 @@
 """The few calls the operator makes to the API server, besides watching."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, assert_never
@@ -54,11 +54,18 @@ class Kube:
         self.newest: dict[str, int] = {}
         """The newest version of an object of each kind, by plural, that the API server has told."""
 
+    async def list_pages(self, plural: str) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield every object of a kind, page by page: all of them may be too much to hold at once.
+
+        :raises KubeError: they cannot be read now.
+        """
+        async for page in self._api.pages(self._path(plural)):
+            self._told(plural, page)
+            yield page
+
     async def list_all(self, plural: str) -> list[dict[str, Any]]:
-        """Return every object of a kind, read page by page. :raises KubeError: it cannot be read now."""
-        items = await self._api.pages(self._path(plural))
-        self._told(plural, items)
-        return items
+        """Return every object of a kind. :raises KubeError: they cannot be read now."""
+        return [body async for page in self.list_pages(plural) for body in page]
 
     async def get(self, plural: str, name: str) -> dict[str, Any]:
         """Return one object. :raises NotFoundError: there is none."""
@@ -134,7 +141,8 @@ class Kube:
 
     async def list_pods(self) -> list[dict[str, Any]]:
         """Return every Pod of an AgentPool. :raises KubeError: they cannot be read now."""
-        pods = await self._api.pages(self._path(PODS), labelSelector=POOL_LABEL)
+        pages = self._api.pages(self._path(PODS), labelSelector=POOL_LABEL)
+        pods = [pod async for page in pages for pod in page]
         # The watch leaves out Pods that lost their label.
         self._told(PODS, [pod for pod in pods if TYPE_LABEL in pod["metadata"].get("labels", {})])
         return pods

@@ -72,27 +72,29 @@ class Resync:
             self._pools.listing()
             pods = await self._kube.list_pods()
             agents = await self._kube.list_all("agents")
-            tasks = await self._kube.list_all("tasks")
-        # What a watch told of meanwhile is left to it: it may have changed, or be gone, since it was listed.
-        # First of all: they say whether the agents may work.
-        for body in _without(newer, "uid", announcements):
-            self._announcements.observed(body)
-        # Pods before their pools, which would make others in their place.
-        self._pools.listed(pods)
-        for body in _without(newer, "uid", pools):
-            self._pools.observed(body)
-        for body in _without(newer, "name", agents):
-            self._agents.observed(body)
-        for body in _without(newer, "uid", tasks):
-            self._tasks.observed(body)
-        for uid in known - {b["metadata"]["uid"] for b in tasks}:
-            self._tasks.deleted(uid)
-        for name in known_agents - {b["metadata"]["name"] for b in agents} - newer:
-            self._agents.deleted(name)
-        for uid in known_announcements - {b["metadata"]["uid"] for b in announcements}:
-            self._announcements.deleted(uid)
-        for uid in known_pools - {b["metadata"]["uid"] for b in pools}:
-            self._pools.deleted(uid)
+            # What a watch told of meanwhile is left to it: it may have changed, or be gone, since it was
+            # listed. First of all: they say whether the agents may work.
+            for body in _without(newer, "uid", announcements):
+                self._announcements.observed(body)
+            # Pods before their pools, which would make others in their place.
+            self._pools.listed(pods)
+            for body in _without(newer, "uid", pools):
+                self._pools.observed(body)
+            for body in _without(newer, "name", agents):
+                self._agents.observed(body)
+            for name in known_agents - {b["metadata"]["name"] for b in agents} - newer:
+                self._agents.deleted(name)
+            for uid in known_announcements - {b["metadata"]["uid"] for b in announcements}:
+                self._announcements.deleted(uid)
+            for uid in known_pools - {b["metadata"]["uid"] for b in pools}:
+                self._pools.deleted(uid)
+            listed: set[str] = set()
+            async for tasks in self._kube.list_pages("tasks"):
+                listed.update(body["metadata"]["uid"] for body in tasks)
+                for body in _without(newer, "uid", tasks):
+                    self._tasks.observed(body)
+            for uid in known - listed:
+                self._tasks.deleted(uid)
 
     async def _list_if_installed(self, plural: str) -> list[dict[str, Any]]:
         try:

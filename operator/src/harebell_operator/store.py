@@ -87,6 +87,12 @@ class TaskEntry:
         begun = self.starting or self.status.attempt > 0 or ended
         return Claim(self.uid, self.name, self.created_at, begun and not duplicate, duplicate)
 
+    def forget_payload(self) -> None:
+        """Drop the payload if the Task has finished: nobody is given it any more, and there may be a week of
+        such Tasks."""
+        if self.written.phase is not None and self.written.phase.terminal:
+            self.spec = self.spec.model_copy(update={"payload": {}})
+
     @property
     def lane(self) -> Lane:
         """Where the message of the current attempt was published, by this operator or the one before."""

@@ -106,6 +106,7 @@ class TaskReconciler:
             logger.error("Task %s cannot be read: %s", meta["name"], error.errors(include_input=False))
             return
         entry.spec, entry.generation = spec, meta["generation"]
+        entry.forget_payload()
         self._queue.add(entry.uid)
 
     def removed(self, body: dict[str, Any]) -> None:
@@ -343,6 +344,7 @@ class TaskReconciler:
             entry.written, entry.dirty_since = status, None
             if final:
                 self._graph.finished(entry)
+                entry.forget_payload()
         unacked, entry.unacked = entry.unacked, []
         self._broker.acknowledge(unacked)
 

@@ -14,6 +14,7 @@ from harebell_crds import GROUP, VERSION
 
 from .agents import AgentReconciler
 from .announcements import AnnouncementReconciler
+from .apiserver import PAGE
 from .decide.pod import TYPE_LABEL
 from .pools import PoolReconciler
 from .tasks import TaskReconciler
@@ -117,6 +118,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.scanning.disabled = True
     chosen.peering.standalone = True
+    chosen.watching.chunk_size = PAGE
     chosen.watching.server_timeout = 240
     chosen.watching.client_timeout = 300
     chosen.watching.connect_timeout = 10

@@ -1,5 +1,6 @@
 """The reconciler of Announcements, with a store, and an API server that only writes down."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -65,6 +66,10 @@ class World:
         if plural in ("announcements", "agentpools"):
             raise NotFoundError("no such resource")
         return []
+
+    async def list_pages(self, plural: str) -> AsyncIterator[list[dict[str, Any]]]:
+        assert plural == "tasks"
+        yield []
 
     async def list_pods(self) -> list[dict[str, Any]]:
         return []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harebell_operator.apiserver import (
+    PAGE,
     AlreadyExistsError,
     ApiServer,
     KubeError,
@@ -90,11 +91,12 @@ async def test_a_list_is_read_page_by_page() -> None:
         (200, {"metadata": {"continue": "more"}, "items": [{"a": 1}]}),
         (200, {"metadata": {}, "items": [{"a": 2}]}),
     )
-    assert await ApiServer(client).pages("/things", labelSelector="x") == [{"a": 1}, {"a": 2}]
+    pages = ApiServer(client).pages("/things", labelSelector="x")
+    assert [page async for page in pages] == [[{"a": 1}], [{"a": 2}]]
     queries = [dict(asked["query_params"]) for asked in client.asked]
     assert queries == [
-        {"labelSelector": "x", "limit": 500},
-        {"labelSelector": "x", "limit": 500, "continue": "more"},
+        {"labelSelector": "x", "limit": PAGE},
+        {"labelSelector": "x", "limit": PAGE, "continue": "more"},
     ]
 
 

@@ -1,6 +1,6 @@
 """A list that is read while the watches go on: what they tell meanwhile is newer."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,7 +52,7 @@ class World:
         self.store = Store()
         self.served: dict[str, list[dict[str, Any]]] = {plural: [] for plural in SPECS}
         self.meanwhile: list[Callable[[], None]] = []
-        """Happens once all lists were answered, before the last answer is there."""
+        """Happens once the last list was answered, and before the answer is there."""
         me: Any = self
         queue: WorkQueue[str] = WorkQueue()
         superseding = Superseding(self.store, me)
@@ -75,10 +75,19 @@ class World:
 
     async def list_all(self, plural: str) -> list[dict[str, Any]]:
         answer = list(self.served[plural])
-        if plural == "tasks":
-            while self.meanwhile:
-                self.meanwhile.pop(0)()
+        if plural == "agents" and not self.served["tasks"]:
+            self.happen()
         return answer
+
+    async def list_pages(self, plural: str) -> AsyncIterator[list[dict[str, Any]]]:
+        answer = list(self.served[plural])
+        self.happen()
+        for body in answer:
+            yield [body]
+
+    def happen(self) -> None:
+        while self.meanwhile:
+            self.meanwhile.pop(0)()
 
     async def list_pods(self) -> list[dict[str, Any]]:
         return []
@@ -108,6 +117,24 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+async def test_not_all_tasks_are_held_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few thousand finished ones with 20 KiB each would be more than the operator has memory for."""
+    world.served["tasks"] = [object_of("tasks", uid=f"u{n}") for n in range(3)]
+    known_before: list[int] = []
+
+    async def pages(_: str) -> AsyncIterator[list[dict[str, Any]]]:
+        for body in world.served["tasks"]:
+            known_before.append(len(world.store.tasks))
+            yield [body]
+
+    monkeypatch.setattr(world, "list_pages", pages)
+    await world.read()
+    assert known_before == [0, 1, 2]
+    world.served["tasks"] = world.served["tasks"][1:]
+    await world.read()
+    assert set(world.store.tasks) == {"u1", "u2"}
 
 
 every_kind = pytest.mark.parametrize("plural", SPECS)

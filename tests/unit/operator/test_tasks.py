@@ -168,6 +168,27 @@ FINISHED = {
 }
 
 
+async def test_payloads_are_kept_no_longer_than_somebody_may_be_given_them(
+    tasks: TaskReconciler, around: Around, store: Store
+) -> None:
+    given = {"text": "much"}
+    tasks.observed(body("ends", payload=given, cancel="Graceful"))
+    tasks.observed(body("waits", payload=given))
+    tasks.observed(body("ended", payload=given, status=FINISHED))
+    assert {n: store.tasks[f"uid-{n}"].spec.payload for n in ("ends", "waits", "ended")} == {
+        "ends": given, "waits": given, "ended": {},
+    }  # fmt: skip
+    await tasks.reconcile("uid-ends")
+    await tasks.reconcile("uid-waits")
+    assert (store.tasks["uid-ends"].spec.payload, store.tasks["uid-waits"].spec.payload) == ({}, given)
+    # Its TTL may still be changed.
+    changed = body("ended", payload=given, status=FINISHED, ttlSecondsAfterFinished=5)
+    changed["metadata"]["generation"] = 2
+    tasks.observed(changed)
+    spec = store.tasks["uid-ended"].spec
+    assert (spec.payload, spec.ttl_seconds_after_finished) == ({}, 5)
+
+
 async def test_an_expired_task_is_recorded_before_it_is_deleted_and_once(
     tasks: TaskReconciler, around: Around
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import kopf
 
+from harebell_operator.apiserver import PAGE
 from harebell_operator.watch import settings
 
 
@@ -31,3 +32,8 @@ def test_objects_are_not_copied_and_nothing_is_stored_on_them() -> None:
     patch = kopf.Patch()
     storage.store(body=body, patch=patch, essence=storage.build(body=body))
     assert not patch
+
+
+def test_watches_begin_with_lists_in_pages() -> None:
+    """All Tasks at once may be more than there is memory for."""
+    assert settings().watching.chunk_size == PAGE
