@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harebell_crds import API_VERSION, GROUP
+from harebell_crds.replay import REPLAYABLE
 from harebell_crds.task import MAX_PAYLOAD_BYTES, CancelMode, Priority, TaskPhase
 
 from .cache import Cache
@@ -18,7 +19,7 @@ from .models import DispatchRequest, compact_json
 from .permissions import Access, refuse_hidden, refuse_type
 from .problems import FieldError, ProblemError, ProblemType
 from .records import TaskRecord, task_record
-from .replays import REPLAYABLE, replay_manifest
+from .replays import replay_manifest
 
 DEFAULT_PREFIX = "task-"
 DISPATCHED_BY = f"{GROUP}/dispatched-by"

@@ -5,7 +5,6 @@ from starlette.testclient import TestClient
 
 from harebell_api.app import Dependencies
 from harebell_api.records import task_record
-from harebell_api.replays import replay_name
 
 from .fakes import FakeStore, task
 
@@ -34,20 +33,6 @@ def test_asking_twice_makes_one(client: TestClient, store: FakeStore) -> None:
     store.add(_dead("t"))
     assert client.post("/api/v1/replay/t").json() == client.post("/api/v1/replay/t").json()
     assert set(store.tasks) == {"t", "t-r1"}
-
-
-@pytest.mark.parametrize(
-    ("name", "is_replay", "expected"),
-    [
-        ("t", False, "t-r1"),
-        ("t-r1", True, "t-r2"),
-        ("t-r9", True, "t-r10"),
-        ("t-r1", False, "t-r1-r1"),
-        ("x" * 253, False, "x" * 240 + "-r1"),
-    ],
-)
-def test_names_of_replays(name: str, is_replay: bool, expected: str) -> None:
-    assert replay_name(name, is_replay=is_replay) == expected
 
 
 @pytest.mark.parametrize(
