@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from harebell_crds.keys import KeyRecord, KeyRecordError, KeyState, Scope, new_key, parse_record
 
+from . import text
 from .errors import CommandError
 from .secret import Conflict, KeyStore
 
@@ -92,11 +93,7 @@ def parsed(entries: Mapping[str, bytes]) -> tuple[list[KeyRecord], dict[str, str
 def table(records: Iterable[KeyRecord], broken: Iterable[str], now: datetime) -> str:
     """Return the keys as a table for people."""
     rows = [_COLUMNS, *(_row(record, now) for record in records)]
-    rows += [(name, *["-"] * (len(_COLUMNS) - 2), INVALID) for name in broken]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return text.table([*rows, *((name, *["-"] * (len(_COLUMNS) - 2), INVALID) for name in broken)])
 
 
 def document(records: Iterable[KeyRecord], broken: Iterable[str], now: datetime) -> str:

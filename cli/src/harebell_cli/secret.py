@@ -1,25 +1,15 @@
-"""The Secret that keeps the keys, read and patched with the rights of whoever calls.
-
-By path, through the official client's ``ApiClient``: its ``CoreV1Api`` takes seconds to load.
-"""
+"""The Secret that keeps the keys, read and patched with the rights of whoever calls."""
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
-
-import urllib3
-from kubernetes import client, config
 
 from .errors import CommandError
 
-_ANSWER_SECONDS = 15
-_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-"""There wherever the token is, which the client library has read before."""
-_MERGE_PATCH = "application/merge-patch+json"
+if TYPE_CHECKING:
+    from .connection import Connection
 
 
 @dataclass(frozen=True)
@@ -90,47 +80,3 @@ class KeySecret:
                 raise CommandError(f"you may not {verb} {what}: {said}")
             case _:
                 raise CommandError(f"cannot {verb} {what}: {said}")
-
-
-class Connection:
-    """The API server of a kubeconfig, or of the cluster this runs in."""
-
-    def __init__(self, api: client.ApiClient, namespace: str) -> None:
-        self._api, self.namespace = api, namespace
-
-    def call(self, method: str, path: str, patch: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
-        """Return the status and the JSON of an answer. :raises CommandError: there is none."""
-        headers = {"Accept": "application/json", "Content-Type": _MERGE_PATCH}
-        try:
-            verb, url, sent, body, _ = self._api.param_serialize(
-                method, path, header_params=headers, body=patch, auth_settings=["BearerToken"]
-            )
-            response = self._api.call_api(verb, url, sent, body, _request_timeout=_ANSWER_SECONDS)
-            text = response.read()  # type: ignore[no-untyped-call]
-        except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise CommandError(f"the Kubernetes API server cannot be reached: {error}") from error
-        try:
-            answer = json.loads(text)
-        except ValueError:
-            answer = {}
-        return int(response.status), answer if isinstance(answer, dict) else {}
-
-
-def connect(context: str | None) -> Connection:
-    """Return a connection by the kubeconfig, else as the Pod that this runs in.
-
-    Its namespace is that of the context, or of the Pod. :raises CommandError: there is no cluster to talk to.
-    """
-    configuration = client.Configuration()
-    try:
-        config.load_kube_config(context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
-        contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-        chosen = next((c for c in contexts if c["name"] == context), current)
-        namespace = chosen["context"].get("namespace") or "default"
-    except config.ConfigException as error:
-        try:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            raise CommandError(f"no cluster to talk to: {error}") from error
-        namespace = _ACCOUNT_NAMESPACE.read_text().strip()
-    return Connection(client.ApiClient(configuration), namespace)

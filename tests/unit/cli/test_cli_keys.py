@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from tests.support.keys import key, record
 
-from harebell_cli import main as command
+from harebell_cli import keys_command as command
+from harebell_cli.connection import Answer, Connection
 from harebell_cli.durations import parse_duration
 from harebell_cli.errors import CommandError
-from harebell_cli.main import main, secret_name
-from harebell_cli.secret import Connection, KeySecret
+from harebell_cli.keys_command import secret_name
+from harebell_cli.main import main
+from harebell_cli.secret import KeySecret
 from harebell_crds.keys import KeyState, Scope, id_of, parse_record
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -31,19 +33,21 @@ class FakeCluster(Connection):
     calls: list[tuple[str, str]] = field(default_factory=list)
     namespace: str = "work"
 
-    def call(self, method: str, path: str, patch: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *more: Any, **named: Any
+    ) -> Answer:
         self.calls.append((method, path))
         if self.answers:
             status, message = self.answers.pop(0)
-            return status, {"message": message}
-        if patch is not None:
-            wanted = patch.get("metadata", {}).get("resourceVersion")
+            return Answer(status, {"message": message})
+        if body is not None:
+            wanted = body.get("metadata", {}).get("resourceVersion")
             if wanted not in (None, str(self.version)):
-                return 409, {"message": "the object has been modified"}
-            self.entries |= {name: base64.b64decode(value) for name, value in patch["data"].items()}
+                return Answer(409, {"message": "the object has been modified"})
+            self.entries |= {name: base64.b64decode(value) for name, value in body["data"].items()}
             self.version += 1
         data = {name: base64.b64encode(value).decode() for name, value in self.entries.items()}
-        return 200, {"metadata": {"resourceVersion": str(self.version)}, "data": data}
+        return Answer(200, {"metadata": {"resourceVersion": str(self.version)}, "data": data})
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(cluster: FakeCluster, *arguments: str) -> int:
-    return main(["keys", *arguments], lambda context: cluster)
+    return main(["keys", *arguments], lambda *_: cluster)
 
 
 def test_a_key_is_printed_once_and_its_record_kept(
@@ -205,8 +209,10 @@ def test_a_name_with_several_keys_has_to_be_meant(
 
 def test_a_revocation_is_of_what_was_read(capsys: pytest.CaptureFixture[str]) -> None:
     class Changing(FakeCluster):
-        def call(self, method: str, path: str, patch: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
-            answer = super().call(method, path, patch)
+        def call(
+            self, method: str, path: str, body: Mapping[str, Any] | None = None, *more: Any, **named: Any
+        ) -> Answer:
+            answer = super().call(method, path, body)
             if method == "GET" and self.version == 1:
                 self.version = 2  # somebody else was quicker
             return answer
@@ -259,7 +265,7 @@ def test_values_that_cannot_be_used(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "THING"),
+        ([], "COMMAND"),
         (["keys"], "COMMAND"),
         (["keys", "create", "--name", "ci"], "--scope"),
         (["keys", "create", "--scope", "read"], "--name"),
@@ -282,13 +288,16 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str], arguments: lis
         ("12h", timedelta(hours=12)),
         ("30d", timedelta(days=30)),
         ("2w", timedelta(weeks=2)),
+        ("1h30m5s", timedelta(hours=1, minutes=30, seconds=5)),
     ],
 )
 def test_durations(text: str, expected: timedelta) -> None:
     assert parse_duration(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "30 d", "3651d", "9999999d", "1y"])
+@pytest.mark.parametrize(
+    "text", ["", "30", "d", "0d", "-1d", "1.5d", "30 d", "3651d", "9999999d", "1y", "1h 30m"]
+)
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|days"):
         parse_duration(text)
