@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.cluster.api import Cluster
@@ -62,6 +63,16 @@ class Kubectl:
         named = (kind, name) if name else (kind,)
         found: dict[str, Any] = json.loads(self("get", *named, *arguments, "-o", "json"))
         return found
+
+
+def account_kubeconfig(kubectl: Kubectl, account: str, folder: Path) -> Path:
+    """Return a kubeconfig, made in a folder, with the rights of a ServiceAccount alone."""
+    found = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    for user in found["users"]:
+        user["user"] = {"token": kubectl("create", "token", account).strip()}
+    file = folder / "kubeconfig"
+    file.write_text(json.dumps(found))
+    return file
 
 
 def run(cluster: Cluster, command: list[str], stdin: str | None = None, seconds: float = 120) -> str:

@@ -20,7 +20,7 @@ import httpx2
 import pytest
 from tests.cluster.api import Cluster
 from tests.support.api import Api, running
-from tests.support.kubectl import Kubectl, helm
+from tests.support.kubectl import Kubectl, account_kubeconfig, helm
 from tests.support.release import manifest
 from tests.support.servers import CHART
 from tests.support.waiting import eventually, until
@@ -112,16 +112,6 @@ def site(
         kubectl(
             "delete", "clusterrolebinding", f"harebell-tokens.{namespace}.{RELEASE}", "--ignore-not-found"
         )
-
-
-def account_kubeconfig(kubectl: Kubectl, account: str, folder: Path) -> Path:
-    """Return a kubeconfig with the rights of a ServiceAccount alone."""
-    found = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
-    for user in found["users"]:
-        user["user"] = {"token": kubectl("create", "token", account).strip()}
-    file = folder / "kubeconfig"
-    file.write_text(json.dumps(found))
-    return file
 
 
 def task(site: Site, name: str, agent_type: str = "text") -> str:
