@@ -48,7 +48,9 @@ class Link:
         :raises UnsupportedBrokerError: the broker is too old; waiting would not help.
         """
         clock = asyncio.get_running_loop().time
-        failures = 0
+        task = asyncio.current_task()
+        assert task is not None
+        cancelled, failures = task.cancelling(), 0
         while True:
             begun = clock()
             try:
@@ -66,6 +68,9 @@ class Link:
                 self.error = describe(error)
             finally:
                 self.connected = False
+            # Of who is cancelled while aiormq connects it makes one whose connection was lost.
+            if task.cancelling() > cancelled:
+                raise asyncio.CancelledError
             # Not reset by connecting: what fails right after it would be tried twice a second for ever.
             failures = 1 if clock() - begun >= STABLE_SECONDS else failures + 1
             delay = random.uniform(0.5, 1.0) * min(MAX_BACKOFF_SECONDS, 0.25 * 2 ** min(failures, 10))  # noqa: S311

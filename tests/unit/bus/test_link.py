@@ -97,6 +97,33 @@ async def test_a_connection_closed_before_the_first_word_is_tried_again(
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_link_can_be_cancelled_while_the_broker_says_nothing() -> None:
+    connected = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # the protocol's name
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    async def session(_: AbstractConnection) -> None:
+        raise AssertionError("there is no connection")
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    running = asyncio.create_task(Link(BrokerSettings(f"amqp://127.0.0.1:{port}/"), "test").run(session))
+    async with asyncio.timeout(30):
+        await connected.wait()
+    running.cancel()
+    await asyncio.wait({running}, timeout=5)
+    ended = running.cancelled()
+    while not running.done():  # so that the test ends, whatever it finds
+        running.cancel()
+        await asyncio.sleep(0.1)
+    server.close()
+    assert ended
+
+
 @pytest.mark.parametrize(
     "environment",
     [{}, {"HAREBELL_AMQP_URL": "amqp://a/", "HAREBELL_AMQP_URL_FILE": "/f"}, {"HAREBELL_AMQP_URL": ""}],
