@@ -25,8 +25,8 @@ class Facts:
     """What is known."""
 
     task: Task
-    agents: Sequence[Object]
-    """Those of the Task's type, and those that worked at it."""
+    agents: Sequence[Object] | None
+    """Those of the Task's type. None: nobody may read them."""
     needed: Mapping[str, Task | None]
     """The Tasks that it depends on, by name. None: there is no such Task."""
     events: Sequence[Object]
@@ -120,13 +120,12 @@ def _attempts(task: Task, now: datetime) -> str:
 
 
 def _agents(facts: Facts, now: datetime) -> str:
-    agent_type = facts.task.spec["agentType"]
-    own = [agent for agent in facts.agents if agent["spec"]["type"] == agent_type]
-    if not own:
-        return "" if facts.task.finished else f"agents of type {agent_type}: none is known"
-    if facts.task.finished:
+    if facts.agents is None or facts.task.finished:
         return ""
-    own.sort(key=lambda agent: agent["metadata"]["name"])
+    agent_type = facts.task.spec["agentType"]
+    if not facts.agents:
+        return f"agents of type {agent_type}: none is known"
+    own = sorted(facts.agents, key=lambda agent: str(agent["metadata"]["name"]))
     rest = f"\n{_INDENT}and {len(own) - _AGENTS} more" if len(own) > _AGENTS else ""
     text = f"agents of type {agent_type}:\n" + _shifted(agent_table(own[:_AGENTS], now, wide=False)) + rest
     offered = {

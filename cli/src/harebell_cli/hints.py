@@ -64,12 +64,13 @@ def _by_reason(facts: "Facts", reason: str, shown: Callable[..., str]) -> list[s
 
 def _unpause(facts: "Facts", shown: Callable[..., str]) -> list[str]:
     """Return how agents are let work again; each is paused by its own spec, or by Announcements."""
+    agents = facts.agents or ()
     lines, by_spec = [], set()
     for command, member in (("unpause", "paused"), ("undrain", "drain")):
-        names = [a["metadata"]["name"] for a in facts.agents if a["spec"].get(member)]
+        names = [a["metadata"]["name"] for a in agents if a["spec"].get(member)]
         by_spec |= set(names)
         if names:
             lines.append(f"let agents work: {shown(command, *names[:5])}")
-    if any(a["metadata"]["name"] not in by_spec for a in facts.agents):
+    if any(a["metadata"]["name"] not in by_spec for a in agents):
         lines.append("kubectl get announcements shows what pauses agents; deleting it lets them work")
     return lines

@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from .text import say, say_json
 
 Object = Mapping[str, Any]
@@ -48,5 +46,7 @@ def _say(value: Any, output: str) -> None:
     if output == "json":
         say_json(value)
     else:
+        import yaml  # it takes longer to load than help may
+
         # In ASCII, so nothing in it steers a terminal.
         say(yaml.safe_dump(value, sort_keys=False, allow_unicode=False).rstrip())

@@ -91,10 +91,10 @@ def follow(
                 pause = _FIRST_PAUSE
                 there = event["object"]
                 version = there["metadata"]["resourceVersion"]
-                if event["type"] == "DELETED" and there["metadata"]["uid"] == uid:
+                if event["type"] == "DELETED":
                     yield None
                     return
-                if event["type"] in ("ADDED", "MODIFIED") and there["metadata"]["uid"] == uid:
+                if event["type"] in ("ADDED", "MODIFIED"):
                     yield there
                 deadline.left()
             if version is not None:

@@ -36,12 +36,7 @@ def _why(session: Session, asked: argparse.Namespace) -> int:
 
     resources = session.resources
     task = Task(resources.read(Kind.TASKS, asked.task))
-    agent_type, names = task.spec["agentType"], {a.agent for a in task.attempts if a.agent}
-    agents = [
-        agent
-        for agent in resources.select(Kind.AGENTS).items
-        if agent["spec"]["type"] == agent_type or agent["metadata"]["name"] in names
-    ]
+    agents = _agents(resources, task.spec["agentType"])
     needed = {
         each["name"]: resources.find(Kind.TASKS, each["name"]) for each in task.spec.get("dependsOn") or ()
     }
@@ -54,6 +49,17 @@ def _why(session: Session, asked: argparse.Namespace) -> int:
     )
     say(explain(facts, session.now(), session.shown))
     return DONE
+
+
+def _agents(resources: "Resources", agent_type: str) -> "list[Object] | None":
+    from .resources import Kind
+
+    try:
+        found = resources.select(Kind.AGENTS).items
+    except RefusedError as error:
+        note(f"without agents: {error}")
+        return None
+    return [agent for agent in found if agent["spec"]["type"] == agent_type]
 
 
 def _events(resources: "Resources", uid: str) -> "list[Object]":

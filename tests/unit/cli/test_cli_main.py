@@ -47,7 +47,7 @@ def test_help_waits_for_no_library(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom harebell_cli.main import main\n"
         f"try: main({arguments!r})\n"
-        "except SystemExit: print(*{'kubernetes', 'pydantic'} & set(sys.modules), file=sys.stderr)"
+        "except SystemExit: print(*{'kubernetes', 'pydantic', 'yaml'} & set(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == ""

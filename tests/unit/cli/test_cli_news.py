@@ -35,6 +35,11 @@ _LAST = attempt(2, "Failed", "no luck")
             ["attempt 1 on a-1: Failed after 2.5s: Boom: no luck", "Pending"],
         ),
         (
+            task(phase="Pending", attempts=[attempt(1, "Failed", "no luck")]),
+            task(attempts=[attempt(1, "Failed", "no luck"), attempt(2)]),
+            ["Running: attempt 2 on a-1"],
+        ),
+        (
             task(phase="Queued"),
             task(attempts=[attempt(1, "Lost"), attempt(2)]),
             ["attempt 1 on a-1: Lost after 2.5s", "Running: attempt 2 on a-1"],

@@ -33,7 +33,6 @@ def test_a_task_that_waits() -> None:
     agents = [
         agent("a-2", phase="Busy", currentTasks=[{"name": name} for name in "wxyz"]),
         agent("a-1", phase="Offline", reason="PodGone", capabilities={"actions": ["sleep", "fetch"]}),
-        agent("other", kind="infra"),
     ]
     event = {
         "type": "Normal",
@@ -76,6 +75,11 @@ def test_a_task_that_waits() -> None:
         "  make c",
         "  give it up: harebell cancel t",
     ]
+
+
+def test_agents_that_nobody_may_read_are_not_said_to_be_none() -> None:
+    assert "\nagents of type" not in told(Facts(waiting("AgentsBusy"), None, {}, []))
+    assert "\nagents of type text: none is known" in told(facts(waiting("NoAgent")))
 
 
 def test_a_task_that_failed() -> None:
