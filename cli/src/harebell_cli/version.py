@@ -49,7 +49,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     if not place["operated"]:
         return [*told, f"no operator has been at work in namespace {place['namespace']}"]
     told.append(f"installation in namespace {place['namespace']}:")
-    told.append(f"  RabbitMQ {place['broker'] or 'of an unknown version'}")
+    for part, title in (("operator", "operator"), ("rabbitmq", "RabbitMQ")):
+        told.append(f"  {title} {place[part] or 'of an unknown version'}")
     for condition in place["conditions"]:
         why = f", {condition['message']}" if condition["message"] else ""
         told.append(f"  {condition['type']}: {condition['status']} ({condition['reason']}{why})")
@@ -68,7 +69,8 @@ def _installation(session: Session) -> dict[str, Any]:
     return {
         "namespace": session.namespace,
         "operated": bus is not None,
-        "broker": (status.get("broker") or {}).get("version"),
+        "operator": (status.get("operator") or {}).get("version"),
+        "rabbitmq": (status.get("broker") or {}).get("version"),
         "conditions": [
             {member: each.get(member, "") for member in ("type", "status", "reason", "message")}
             for each in status.get("conditions") or ()

@@ -16,6 +16,12 @@ class BusSpec(Model):
     """Nothing is to be chosen."""
 
 
+class OperatorStatus(Model):
+    """The operator that last wrote."""
+
+    version: Annotated[str | None, Field(description="Version of its software.")] = None
+
+
 class BrokerStatus(Model):
     """RabbitMQ, as the operator sees it."""
 
@@ -47,6 +53,7 @@ class BusStatus(Model):
         NullIsEmpty,
         Field(description="BrokerReachable, ArchiveCurrent, ArchiveComplete."),
     ] = ()
+    operator: Annotated[OperatorStatus, Field(description="The operator that last wrote.")] = OperatorStatus()
     broker: Annotated[BrokerStatus, Field(description="RabbitMQ.")] = BrokerStatus()
     archive: Annotated[ArchiveStatus, Field(description="The archive in PostgreSQL.")] = ArchiveStatus()
 

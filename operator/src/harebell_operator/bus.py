@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from harebell_bus.envelopes import ArchiveReport
 from harebell_crds.bus import BUS_NAME, BusStatus
 
-from . import metrics
+from . import __version__, metrics
 from .apiserver import AlreadyExistsError, KubeError, NotFoundError
 from .broker import Broker
 from .decide.bus import BusObservation, decide, is_pressing
@@ -84,6 +84,7 @@ class BusReconciler:
                 self._archive_expected,
                 self._report,
                 self._reported_at,
+                __version__,
             ),
             now,
         )

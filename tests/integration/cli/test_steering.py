@@ -112,7 +112,8 @@ def test_announcements(harebell: Harebell, kubectl: Kubectl) -> None:
 
 def test_versions(harebell: Harebell) -> None:
     shown = harebell("version").out
-    assert f"installation in namespace {harebell.namespace}:\n  RabbitMQ 4." in shown
+    assert f"installation in namespace {harebell.namespace}:\n  operator " in shown
+    assert "  RabbitMQ 4." in shown
     assert "BrokerReachable: True" in shown
     assert "1 of " in shown
 

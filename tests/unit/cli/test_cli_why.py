@@ -197,7 +197,8 @@ def test_versions() -> None:
     place = {
         "namespace": "work",
         "operated": True,
-        "broker": "4.3.1",
+        "operator": None,
+        "rabbitmq": "4.3.1",
         "conditions": [
             {"type": "BrokerReachable", "status": "False", "reason": "Unreachable", "message": "no"}
         ],
@@ -206,6 +207,7 @@ def test_versions() -> None:
     assert lines({"command": "0.1.0", "installation": place}) == [
         "harebell 0.1.0",
         "installation in namespace work:",
+        "  operator of an unknown version",
         "  RabbitMQ 4.3.1",
         "  BrokerReachable: False (Unreachable, no)",
         "  agents: 3 of 0.1.0, 1 of 0.2.0",

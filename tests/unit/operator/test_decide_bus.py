@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 
 import pytest
 
 from harebell_bus.envelopes import AgentRef, ArchiveReport, ArchiverState
 from harebell_crds.bus import BusCondition, BusStatus
 from harebell_crds.conditions import ConditionStatus, find_condition
+from harebell_operator import __version__
 from harebell_operator.decide.bus import GAP_AGE, LAG_MESSAGES, SILENCE, BusObservation, decide, is_pressing
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -106,3 +108,16 @@ def test_only_a_condition_is_pressing() -> None:
     kept = find_condition(more.conditions, BusCondition.ARCHIVE_CURRENT)
     assert kept is not None
     assert (kept.status, kept.last_transition_time) == (ConditionStatus.TRUE, NOW)
+
+
+def test_the_operator_says_of_which_version_it_is() -> None:
+    status = decide(replace(SEEN, operator_version="1.2.3"), NOW)
+    assert (status.operator.version, status.broker.version) == ("1.2.3", "4.3.1")
+    # A broker that is away keeps its last version; the operator that writes says its own.
+    after = decide(replace(SEEN, status=status, broker_version=None, operator_version="1.2.4"), NOW)
+    assert (after.operator.version, after.broker.version) == ("1.2.4", "4.3.1")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    # The image has the package's files alone, without what says so in an installed one.
+    assert version("harebell-operator") == __version__

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from harebell_bus.envelopes import ArchiveReport, ArchiverState
-from harebell_crds.bus import ArchiveStatus, BrokerStatus, BusCondition, BusStatus
+from harebell_crds.bus import ArchiveStatus, BrokerStatus, BusCondition, BusStatus, OperatorStatus
 from harebell_crds.conditions import ConditionStatus, set_condition
 
 SILENCE = timedelta(seconds=60)
@@ -31,6 +31,8 @@ class BusObservation:
     report: ArchiveReport | None = None
     reported_at: datetime | None = None
     """When it was heard, by the operator's clock."""
+    operator_version: str | None = None
+    """That of the operator's own software."""
 
 
 def decide(seen: BusObservation, now: datetime) -> BusStatus:
@@ -46,6 +48,7 @@ def decide(seen: BusObservation, now: datetime) -> BusStatus:
         )
     return BusStatus(
         conditions=conditions,
+        operator=OperatorStatus(version=seen.operator_version),
         broker=BrokerStatus(version=seen.broker_version or seen.status.broker.version),
         archive=_archive(seen),
     )
