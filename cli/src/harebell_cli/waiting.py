@@ -110,7 +110,10 @@ def _wait(session: Session, asked: argparse.Namespace) -> int:
 
     deadline = Deadline.after(_seconds(asked.timeout))
     status, late = DONE, []
-    for task in map(Task, chosen(session.resources, Kind.TASKS, asked)):
+    known = chosen(session.resources, Kind.TASKS, asked)
+    if not known:
+        raise CommandError("there are no such Tasks, so there is nothing to wait for")
+    for task in map(Task, known):
         try:
             if not task.finished:
                 # When the time is over, this still says whether it has finished meanwhile.

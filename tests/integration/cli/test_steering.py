@@ -55,6 +55,7 @@ def test_cancelling_by_label(harebell: Harebell, kubectl: Kubectl) -> None:
     assert (again.status, again.out) == (0, "")
     assert "there are no tasks" in again.err
     assert harebell("cancel").status == 2
+    assert harebell("wait", "-l", "batch=none").status == 2  # a label that is misspelt is no success
 
 
 def test_replays(harebell: Harebell, kubectl: Kubectl) -> None:
