@@ -28,7 +28,7 @@ from .decide.pool import (
     decide,
     presence_of,
 )
-from .decide.standing import Drain
+from .decide.standing import Drain, OrderKind
 from .decide.template import TemplateError
 from .kube import Kube
 from .reconciling import take_step
@@ -210,6 +210,7 @@ class PoolReconciler:
             ),
             expected=agent is not None and agent.status.phase not in (None, AgentPhase.OFFLINE),
             tasks=len(self._work(agent)) if agent else 0,
+            leaving=agent is not None and agent.order is not None and agent.order.kind is OrderKind.DRAIN,
             draining=pod.drain is not None,
             drained=pod.drain is not None
             and beat is not None

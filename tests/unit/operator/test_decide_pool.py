@@ -77,6 +77,10 @@ DRAINED = member("drained", draining=True, drained=True)
         # All work: the one with the least, and of those the newest, is not given more.
         (2, (member("two", tasks=2), member("old", age=9, tasks=1), BUSY), "busy", "", "", 0),
         (0, (BUSY,), "busy", "", "", 0),
+        # Of equals the one that somebody wants to be gone, though not while another is idle.
+        (1, (IDLE, member("leaving", age=9, leaving=True)), "leaving", "", "", 0),
+        (1, (BUSY, member("leaving", age=9, tasks=2, leaving=True)), "leaving", "", "", 0),
+        (1, (member("leaving", tasks=1, leaving=True), IDLE), "idle", "", "", 0),
         # Who falls idle goes instead of one that goes on working.
         (1, (IDLE, DRAINING), "idle", "draining", "", 0),
         (1, (BUSY, DRAINING), "", "", "", 0),

@@ -17,6 +17,7 @@ from harebell_operator.apiserver import (
 )
 from harebell_operator.decide.pod import PodFacts
 from harebell_operator.decide.pool import SETTLED
+from harebell_operator.decide.standing import Order, OrderKind
 from harebell_operator.pools import PoolReconciler
 from harebell_operator.store import AgentEntry, Store
 from harebell_operator.workqueue import WorkQueue
@@ -407,6 +408,17 @@ async def test_one_that_runs_and_is_not_heard_of_goes_when_it_could_have_been() 
         assert world.removed == []
         await world.later(1)
         assert bool(world.removed) == goes
+
+
+@pytest.mark.parametrize("kind", list(OrderKind))
+async def test_one_that_somebody_drained_goes_before_those_that_are_idle_too(kind: OrderKind) -> None:
+    world = World()
+    await world.with_agents(2)
+    world.store.agents["crew-2"].order = Order("o", "crew-2", kind, T0)
+    world.observe(1, 2)
+    await world.later()
+    drained = {entry.facts.name for entry in world.store.pods.values() if entry.drain}
+    assert drained == {"crew-2" if kind is OrderKind.DRAIN else "crew-1"}
 
 
 async def test_one_whose_agent_has_left_goes_at_once() -> None:

@@ -78,6 +78,8 @@ class Member:
     expected: bool = False
     """Whether an unheard agent was there when it was last heard of, by an earlier operator."""
     tasks: int = 0
+    leaving: bool = False
+    """Whether its Agent's spec says that it is to go."""
     draining: bool = False
     drained: bool = False
     """Whether its agent said, since it was told to take no more work, that it takes none and has none."""
@@ -195,12 +197,13 @@ def _victims(active: list[Member], obs: PoolObservation, now: datetime) -> list[
     return [*surplus, *(m for m in outdated if not m.ready), *ready[: max(0, spare)]]
 
 
-def _rank(member: Member) -> tuple[bool, bool, bool, int, float, str]:
-    """Order Pods by how readily they go: those that are not ready; idle; already draining; with the least
-    work; the newest."""
+def _rank(member: Member) -> tuple[bool, bool, bool, bool, int, float, str]:
+    """Order Pods by how readily they go: those that are not ready; idle; to go anyway; already draining; with
+    the least work; the newest."""
     return (
         member.ready,
         member.tasks > 0,
+        not member.leaving,
         not member.draining,
         member.tasks,
         -member.pod.created_at.timestamp(),
