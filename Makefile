@@ -31,7 +31,7 @@ venv: $(VENV)/.ready ## the development environment, from the lock file
 lock: | $(BIN)/uv ## write requirements/*.txt anew
 	$(LOCK) --group pyproject.toml:dev --extra generate $(MEMBERS:%=%/pyproject.toml) -o requirements/dev.txt
 	$(LOCK) operator/pyproject.toml archive/pyproject.toml api/pyproject.toml -o requirements/control-plane.txt
-	$(LOCK) agent-image/pyproject.toml -o requirements/agent.txt
+	$(LOCK) --extra image agent-image/pyproject.toml -o requirements/agent.txt
 	$(LOCK) --group pyproject.toml:bench -o requirements/bench.txt
 	$(LOCK) --group pyproject.toml:supply-chain -o requirements/supply-chain.txt
 

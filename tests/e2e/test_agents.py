@@ -61,6 +61,14 @@ def test_a_killed_agent_shows_offline_in_time(release: Release, kubectl: Kubectl
     kubectl("delete", "agent", "mayfly")
 
 
+def test_nothing_stays_of_a_process_that_was_left_behind(release: Release, kubectl: Kubectl) -> None:
+    pod = release.pods("agent-text")[0]
+    # Its parent ends first, so it is the container's first process that has to take note of its end.
+    kubectl("exec", pod, "--", "sh", "-c", "(sleep 0.1 &)")
+    processes = ("exec", pod, "--", "sh", "-c", "cat /proc/[0-9]*/comm")
+    until("it to be gone", lambda: "sleep" not in kubectl(*processes).split(), 15)
+
+
 def _interrupted(release: Release, kubectl: Kubectl, name: str, *how: str) -> dict[str, Any]:
     """Delete the Pod of the agent that works on a Task, and return the finished Task's status."""
     kubectl.apply(manifest(name, action="sleep", payload={"seconds": 12}))
