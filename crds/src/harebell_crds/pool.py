@@ -72,6 +72,35 @@ class PodTemplate(Model):
     spec: Annotated[PodSpec, Field(description="As in a Pod.")]
 
 
+class RollingUpdate(Model):
+    """How a new template takes the place of the one before, as in a Deployment."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.maxSurge > 0 || self.maxUnavailable > 0",
+                    "message": "maxSurge and maxUnavailable cannot both be 0: nothing could be replaced",
+                }
+            ]
+        }
+    )
+
+    max_surge: Annotated[
+        int,
+        Field(ge=0, le=1000, description="Pods there may be more than replicas. 0: where no node has room."),
+    ] = 1
+    max_unavailable: Annotated[
+        int, Field(ge=0, le=1000, description="Agents that may be missing of replicas.")
+    ] = 0
+
+
+class Strategy(Model):
+    """How Pods are replaced."""
+
+    rolling_update: Annotated[RollingUpdate, Field(description="How many at a time.")] = RollingUpdate()
+
+
 class AgentPoolSpec(Model):
     """How many agents of what kind."""
 
@@ -96,10 +125,13 @@ class AgentPoolSpec(Model):
     template: Annotated[
         PodTemplate,
         Field(
-            description="What the Pods are made from. A change replaces them one by one; none is stopped "
-            "while it works."
+            description="What the Pods are made from. A change replaces them as strategy says; none is "
+            "stopped while it works."
         ),
     ]
+    strategy: Annotated[Strategy, Field(description="How a change of the template replaces Pods.")] = (
+        Strategy()
+    )
 
 
 class AgentPoolStatus(Model):

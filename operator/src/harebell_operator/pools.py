@@ -194,6 +194,7 @@ class PoolReconciler:
                 if pod.facts.pool_uid == entry.uid and not pod.facts.terminating and not pod.deleted
             ),
             setback=entry.setback,
+            rollout=entry.spec.strategy.rolling_update,
         )
 
     def _member(self, pod: PodEntry, agent: AgentEntry | None, now: datetime) -> Member:

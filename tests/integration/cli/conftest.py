@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,8 @@ class Harebell:
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ,
+            # Who is started in the background of a script ignores Ctrl-C, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def _run(self, call: Call, command: str, *arguments: str) -> None:

@@ -93,7 +93,7 @@ def _read_until(stream: IO[str], words: str) -> None:
 
 def test_one_that_is_deleted_is_not_waited_for(harebell: Harebell, kubectl: Kubectl) -> None:
     harebell("run", "tell", *CREW, "--name", "doomed", "--depends-on", "nothing", "--detach")
-    with harebell.beside("follow", "doomed") as (call, ended):
+    with harebell.beside("follow", "doomed", "--timeout", "90s") as (call, ended):
         until("it to be followed", lambda: call.says("DependencyMissing"), 60)
         kubectl("delete", "task", "doomed")
         ended.result(timeout=30)
@@ -105,7 +105,7 @@ async def test_a_lost_connection_is_survived(harebell: Harebell, kubeconfig: Pat
     payload = ("--set", f"path={tmp_path}/go")
     await asyncio.to_thread(harebell, "run", "hold", *CREW, "--name", "cut", "--detach", *payload)
     async with gate_before(kubeconfig, tmp_path) as (gate, through):
-        following = Harebell(harebell.namespace, through).beside("follow", "cut")
+        following = Harebell(harebell.namespace, through).beside("follow", "cut", "--timeout", "90s")
         call, ended = following.__enter__()
         try:
             await eventually("it to be followed", lambda: _said(call.says("Running: attempt 1")))

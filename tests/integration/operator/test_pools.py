@@ -224,6 +224,7 @@ def test_a_pod_somebody_deletes_is_replaced_and_the_pool_s_end_is_theirs(
         ({"replicas": -1}, "spec.replicas"),
         ({"template": {"spec": {"containers": [{"name": "main", "image": "i"}]}}}, "called agent"),
         ({"template": {"spec": {"restartPolicy": "Never"}}}, "restartPolicy"),
+        ({"strategy": {"rollingUpdate": {"maxSurge": 0}}}, "cannot both be 0"),
     ],
 )
 def test_mistakes_are_refused_by_the_name_of_the_field(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harebell_crds.conditions import find_condition
-from harebell_crds.pool import AgentPoolStatus
+from harebell_crds.pool import AgentPoolStatus, RollingUpdate
 from harebell_operator.decide.pod import PodFacts, Trouble
 from harebell_operator.decide.pool import (
     BURST,
@@ -47,9 +47,13 @@ def crashed(
     return Member(replace(pod(name, version), running_since=since, restarted=True), presence)
 
 
-def decided(replicas: int, *members: Member, setback: Setback | None = None) -> PoolDecision:
+def decided(
+    replicas: int, *members: Member, setback: Setback | None = None, surge: int = 1, unavailable: int = 0
+) -> PoolDecision:
+    rollout = RollingUpdate(max_surge=surge, max_unavailable=unavailable)
     return decide(
-        PoolObservation("uid", 1, replicas, "new", "pool=p", AgentPoolStatus(), members, setback), T0
+        PoolObservation("uid", 1, replicas, "new", "pool=p", AgentPoolStatus(), members, setback, rollout),
+        T0,
     )
 
 
@@ -158,6 +162,37 @@ STEADIED = STEADY.total_seconds()
 )
 def test_a_new_template(replicas: int, members: list[Member], drain: str, delete: str, create: int) -> None:
     decision = decided(replicas, *members)
+    assert sorted(decision.drain) == sorted(drain.split())
+    assert sorted(decision.delete) == sorted(delete.split())
+    assert decision.create == create
+
+
+@pytest.mark.parametrize(
+    ("surge", "unavailable", "members", "drain", "delete", "create"),
+    [
+        # Where no node has room for one more: an old one goes first, an idle one if there is any.
+        (0, 1, OLD, "old0", "", 0),
+        (0, 1, [replace(OLD[0], tasks=1), *OLD[1:]], "old1", "", 0),
+        (0, 1, [replace(OLD[0], draining=True), *OLD[1:]], "", "", 0),
+        (0, 1, [replace(OLD[0], draining=True, drained=True), *OLD[1:]], "", "old0", 0),
+        (0, 1, OLD[1:], "", "", 1),
+        # And no other before the new one is ready: a template that does not work stops there.
+        (0, 1, [*OLD[1:], member("new", ABSENT)], "", "", 0),
+        (0, 1, [*OLD[1:], IDLE], "old1", "", 0),
+        (0, 1, [*OLD[1:], crashed("bad")], "", "", 0),
+        # Faster, and all at once.
+        (2, 0, OLD, "", "", 2),
+        (2, 0, [*OLD, IDLE, member("other")], "old0 old1", "", 0),
+        (1, 1, OLD, "old0", "", 1),
+        (0, 9, OLD, "old0 old1 old2", "", 0),
+        # What is missing for another reason counts too.
+        (0, 1, [*OLD[:2], replace(OLD[2], presence=ABSENT)], "old2", "old2", 0),
+    ],
+)
+def test_a_new_template_by_the_strategy(
+    surge: int, unavailable: int, members: list[Member], drain: str, delete: str, create: int
+) -> None:
+    decision = decided(3, *members, surge=surge, unavailable=unavailable)
     assert sorted(decision.drain) == sorted(drain.split())
     assert sorted(decision.delete) == sorted(delete.split())
     assert decision.create == create

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from harebell_crds.pool import AgentPoolStatus
+from harebell_crds.pool import AgentPoolStatus, RollingUpdate
 from harebell_operator.decide.pod import PodFacts
 from harebell_operator.decide.pool import Member, PoolDecision, PoolObservation, Presence, decide
 
@@ -60,13 +60,17 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.replicas, self.template = 1, "v0"
+        self.rollout = RollingUpdate()
         self.agents: dict[str, Agent] = {}
         self.made = 0
 
     def reconcile(self) -> PoolDecision:
         members = tuple(a.member() for a in self.agents.values())
         decision = decide(
-            PoolObservation("uid", 1, self.replicas, self.template, "s", AgentPoolStatus(), members), T0
+            PoolObservation(
+                "uid", 1, self.replicas, self.template, "s", AgentPoolStatus(), members, rollout=self.rollout
+            ),
+            T0,
         )
         for uid in decision.undrain:
             self.agents[uid].mark = None
@@ -78,18 +82,21 @@ class World(RuleBasedStateMachine):
             assert agent.mark is not None
             assert agent.working == 0, f"{uid} was removed while it worked"
         if decision.create:
-            assert not decision.undrain or not any(a.mark for a in self.agents.values())
+            # Whatever could be had back of the present template was, before anything is made.
+            kept = (a for a in self.agents.values() if a.facts.template_hash == self.template)
+            assert not decision.undrain or not any(a.mark for a in kept)
         for _ in range(decision.create):
             self.made += 1
             name = f"pod-{self.made}"
             created = T0 + timedelta(seconds=self.made)
             self.agents[name] = Agent(PodFacts(name, name, "uid", created, self.template, created))
-            assert len(self.agents) <= self.replicas + 1
+            assert len(self.agents) <= self.replicas + self.rollout.max_surge
         return decision
 
-    @initialize(replicas=st.integers(1, 4))
-    def begin(self, replicas: int) -> None:
+    @initialize(replicas=st.integers(1, 4), limits=st.sampled_from([(1, 0), (0, 1), (1, 1), (3, 0), (0, 3)]))
+    def begin(self, replicas: int, limits: tuple[int, int]) -> None:
         self.replicas = replicas
+        self.rollout = RollingUpdate(max_surge=limits[0], max_unavailable=limits[1])
         self.reconcile()
         for agent in self.agents.values():
             self.register(agent)

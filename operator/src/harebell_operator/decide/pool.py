@@ -5,23 +5,22 @@ victims are those that come first in :func:`_rank`. One that is not yet drained 
 victim no longer takes work again; one that cannot have work any more is removed. A Pod whose agent works is
 therefore never removed, and an agent that falls idle takes the place of one that goes on working.
 
-A new template replaces Pods one by one: one more than wanted is made, and an old one is drained for each new
-agent that is ready, and did not just crash. So a template that does not work stops after one Pod.
+A new template replaces Pods as the pool's strategy says. By default one by one: one more than wanted is made,
+and an old one is drained for each new agent that is ready, and did not just crash. So a template that does
+not work stops after as many Pods as may be too many, or missing, at a time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from harebell_crds.conditions import ConditionStatus, set_condition
-from harebell_crds.pool import AgentPoolCondition, AgentPoolStatus
+from harebell_crds.pool import AgentPoolCondition, AgentPoolStatus, RollingUpdate
 from harebell_crds.task import Backoff
 
 from .backoff import retry_delay
 from .pod import PodFacts, Trouble
 
-SURGE = 1
-"""Pods more than wanted while a new template is rolled out."""
 BURST = 50
 """Pods made or removed before looking again: what is wanted may have changed meanwhile."""
 SETBACK_BACKOFF = Backoff(initial_seconds=1, factor=2, max_seconds=300)
@@ -143,6 +142,7 @@ class PoolObservation:
     members: tuple[Member, ...]
     """Without those that are being deleted."""
     setback: Setback | None = None
+    rollout: RollingUpdate = field(default_factory=RollingUpdate)
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _victims(active: list[Member], obs: PoolObservation, now: datetime) -> list[
     kept = updated[len(surplus) :]
     ready = [m for m in outdated if m.ready]
     replacing = sum(m.ready and (m.steady_at is None or now >= m.steady_at) for m in kept)
-    spare = replacing + len(ready) - obs.replicas
+    spare = replacing + len(ready) - max(0, obs.replicas - obs.rollout.max_unavailable)
     return [*surplus, *(m for m in outdated if not m.ready), *ready[: max(0, spare)]]
 
 
@@ -214,7 +214,7 @@ def _rank(member: Member) -> tuple[bool, bool, bool, bool, int, float, str]:
 def _missing(active: list[Member], obs: PoolObservation) -> int:
     """Return how many Pods to make."""
     updated = sum(_is_updated(m, obs) for m in active)
-    most = obs.replicas + (SURGE if updated < len(active) else 0)
+    most = obs.replicas + (obs.rollout.max_surge if updated < len(active) else 0)
     return max(0, min(obs.replicas - updated, most - len(active)))
 
 
