@@ -120,7 +120,7 @@ def test_work_that_kills_whoever_reads_it_costs_attempts_and_not_agents_without_
 ) -> None:
     kind = f"fatal-{priority}"
     start.operator(**UNHEARD)
-    with start.supervised("reader", kind, **FRAGILE) as reader:
+    with start.supervised(f"reader-{priority}", kind, **FRAGILE) as reader:
         kubectl.apply(
             manifest(kind, kind, "fine", payload={"fatal": True}, priority=priority, retryPolicy=retries(1))
         )
