@@ -128,5 +128,4 @@ class Workforce:
         if entry is None:
             logger.info("agent %s, unheard of, was not told to stop Task %s", order.agent_id, task.name)
             return
-        agent_type = entry.heartbeat.agent_type if entry.heartbeat else entry.agent_type
-        await send_stop(self._broker.publisher, agent_type, task, order)
+        await send_stop(self._broker.publisher, entry.agent_type, task, order)
